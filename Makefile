@@ -1,0 +1,61 @@
+# GNU make; `make help` lists the targets.
+PYTHON ?= python3
+PIP_ARGS ?=
+JOBS ?= 2
+ARGS ?=
+
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+STAMP := $(VENV)/.installed
+CODE := $(wildcard dmsc tests benchmarks)
+
+.DEFAULT_GOAL := help
+.PHONY: help env reproduce test lint notebooks table lab clean distclean
+unexport MPLBACKEND
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "  PYTHON=python3.12  which Python makes .venv       JOBS=2  how many notebooks run at a time"
+	@echo "  PIP_ARGS=...       more options for pip, e.g. '--extra-index-url URL' with the URL of PyTorch's CPU wheels"
+	@echo "  ARGS=...           more options for dmsc reproduce, table and JupyterLab, e.g. ARGS='--only 04'"
+
+env: $(STAMP) ## make .venv and install everything there (once)
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "make env: there is no $(PYTHON): name a Python >= 3.10 with PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "make env: dmsc needs Python >= 3.10, $(PYTHON) is `$(PYTHON) -V 2>&1`: name another with PYTHON=..."; exit 1; }
+	@$(RUN) pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || \
+	  { echo "make env: $(PYTHON) could not make $(VENV); on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	$(RUN) pip install --disable-pip-version-check $(PIP_ARGS) torch==2.13.0 -c constraints.txt
+	$(RUN) pip install --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e ".[dev]"
+	@touch $@
+
+reproduce: env ## run every notebook into results/notebooks, with figures and a table
+	$(RUN) dmsc reproduce --jobs $(JOBS) $(ARGS)
+
+test: export OMP_NUM_THREADS ?= 2
+test: lint ## lint, unit tests, then every notebook against its stored outputs
+	$(RUN) pytest -q
+	$(RUN) pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
+
+lint: env ## ruff: rules and format
+	$(RUN) ruff check $(CODE)
+	$(RUN) ruff format --check $(CODE)
+
+notebooks: env ## run the notebooks with their defaults and store the outputs in notebooks/
+	$(RUN) dmsc reproduce --store --jobs $(JOBS) $(ARGS)
+
+table: env ## the table of results/records
+	$(RUN) dmsc table $(ARGS)
+
+lab: env ## open JupyterLab at the first notebook
+	$(RUN) jupyter lab notebooks/00_start_here.ipynb $(ARGS)
+
+clean: ## remove caches and results/notebooks; records, checkpoints and data stay
+	rm -rf results/notebooks build dist .pytest_cache .ruff_cache
+	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -prune -exec rm -rf {} +
+
+distclean: clean ## clean, and remove .venv
+	rm -rf $(VENV) dmsc.egg-info

@@ -1,0 +1,20 @@
+"""dmsc: deep (multimodal) subspace clustering, reproduced.
+
+The package is thin: a file per idea, a function per equation. Start with ``notebooks/00_start_here.ipynb``.
+"""
+
+from .data import Dataset, list_datasets, load_dataset
+from .experiment import run_experiment
+from .model import SubspaceNetwork
+from .presets import METHODS, Method, preset
+from .self_expression import SelfExpression, ridge_self_expression
+from .spectral import build_affinity, spectral_clustering, spectral_embedding, threshold_coefficients
+from .training import finetune, pretrain
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "METHODS", "Dataset", "Method", "SelfExpression", "SubspaceNetwork", "build_affinity", "finetune", "list_datasets",
+    "load_dataset", "preset", "pretrain", "ridge_self_expression", "run_experiment", "spectral_clustering",
+    "spectral_embedding", "threshold_coefficients",
+]  # fmt: skip

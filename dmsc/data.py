@@ -1,0 +1,223 @@
+"""The immutable `Dataset` (views, labels, names) and the registry behind `load_dataset`.
+
+The loaders are in `dmsc.datasets`, files are handled in `dmsc.files`, views are made in `dmsc.views`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dmsc import datasets
+
+__all__ = ["Dataset", "list_datasets", "load_dataset"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """N samples seen through M views, read-only.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data.
+    Xs : sequence of ndarray
+        One array per view: images (N, C, H, W) or vectors (N, D). Kept as a tuple of read-only float32
+        arrays; an array is copied unless it is float32, C-ordered and read-only already.
+    y : ndarray (N,) of int, optional
+        Labels 0…K−1.
+    view_names : sequence of str, optional
+        One name per view, "view 0", "view 1", … if left out.
+    n_clusters : int, optional
+        Number of clusters K; if left out, one more than the largest label.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, values aren't finite numbers, or `n_clusters` is neither given nor known from `y`.
+    TypeError
+        If `Xs` or `n_clusters` is of the wrong type.
+
+    Examples
+    --------
+    >>> Dataset("mine", [np.eye(4), np.ones((4, 1, 8, 8))], y=[0, 0, 1, 1])
+    Dataset('mine', N=4, K=2, views: view 0 (4), view 1 (1×8×8))
+    """
+
+    name: str
+    Xs: tuple
+    y: np.ndarray | None = None
+    view_names: tuple | None = None
+    n_clusters: int | None = None
+
+    def __post_init__(self):
+        if isinstance(self.Xs, np.ndarray) or not hasattr(self.Xs, "__iter__"):
+            raise TypeError(f"Xs must be a list of arrays, one per view, got {type(self.Xs).__name__}")
+        Xs = tuple(self.Xs)
+        if not Xs:
+            raise ValueError("Xs must hold at least one view, got none")
+        Xs = tuple(_frozen_view(X, i) for i, X in enumerate(Xs))
+        n_samples = len(Xs[0])
+        if any(len(X) != n_samples for X in Xs):
+            raise ValueError(f"every view must have the same number of samples, got {[len(X) for X in Xs]}")
+        y = None if self.y is None else _frozen_labels(self.y, n_samples)
+        n_clusters = self.n_clusters
+        if n_clusters is None:
+            if y is None:
+                raise ValueError("n_clusters must be given for data without labels y")
+            n_clusters = int(y.max()) + 1
+        datasets.check_int("n_clusters", n_clusters, 1, n_samples)
+        if y is not None and y.max() >= n_clusters:
+            raise ValueError(f"labels y must be below n_clusters = {n_clusters}, got {y.max()}")
+        names = [f"view {i}" for i in range(len(Xs))] if self.view_names is None else self.view_names
+        names = tuple(names) if not isinstance(names, str) else (names,)
+        if len(names) != len(Xs) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"view_names must be {len(Xs)} strings, one per view, got {names!r}")
+        fields = {"Xs": Xs, "y": y, "view_names": names, "n_clusters": int(n_clusters)}
+        for field, value in fields.items():
+            object.__setattr__(self, field, value)
+
+    @property
+    def n_samples(self):
+        """Number of samples N."""
+        return len(self.Xs[0])
+
+    @property
+    def n_views(self):
+        """Number of views M."""
+        return len(self.Xs)
+
+    def take(self, indices, name=None):
+        """Return some of the samples as a new dataset.
+
+        Parameters
+        ----------
+        indices : sequence of int, boolean mask (N,), or slice
+            Samples to take, in this order.
+        name : str, optional
+            Name of the new dataset, the old one if left out.
+
+        Returns
+        -------
+        Dataset
+            Its labels are renumbered 0…K−1 if whole classes are left out, and K is the number of classes
+            left; without labels K stays, but for at most the number of samples.
+
+        Raises
+        ------
+        ValueError
+            If `indices` doesn't select at least one of the samples.
+        """
+        try:
+            rows = np.atleast_1d(np.arange(self.n_samples)[indices])
+        except IndexError as error:
+            raise ValueError(f"indices must select from {self.n_samples} samples: {error}") from None
+        if rows.ndim != 1 or len(rows) == 0:
+            raise ValueError(f"indices must be a list of at least one sample, got shape {rows.shape}")
+        if self.y is None:
+            y, n_clusters = None, min(self.n_clusters, len(rows))
+        else:
+            classes, y = np.unique(self.y[rows], return_inverse=True)
+            n_clusters = len(classes)
+        Xs = [datasets.freeze(X[rows]) for X in self.Xs]
+        return Dataset(self.name if name is None else name, Xs, y, self.view_names, n_clusters)
+
+    def __repr__(self):
+        shapes = ["×".join(map(str, X.shape[1:])) for X in self.Xs]
+        views = ", ".join(f"{name} ({shape})" for name, shape in zip(self.view_names, shapes, strict=True))
+        labels = "" if self.y is not None else ", no labels"
+        return f"Dataset({self.name!r}, N={self.n_samples}, K={self.n_clusters}, views: {views}{labels})"
+
+
+def _frozen_view(X, i):
+    original = np.asarray(X)
+    if original.dtype.kind not in "biuf" or original.ndim not in (2, 4) or 0 in original.shape:
+        raise ValueError(f"view {i} must be real numbers of shape (N, C, H, W) or (N, D), none of them 0, "
+                         f"got {original.dtype} of shape {original.shape}")  # fmt: skip
+    with np.errstate(over="ignore"):  # what float32 can't hold becomes inf, reported below
+        X = np.ascontiguousarray(original, dtype=np.float32)
+    if not np.isfinite(X).all():
+        raise ValueError(f"view {i} must hold finite float32 numbers only, got NaN or infinite values")
+    return datasets.freeze(X.copy() if X.flags.writeable and np.may_share_memory(X, original) else X)
+
+
+def _frozen_labels(y, n_samples):
+    y = np.asarray(y)
+    if y.shape != (n_samples,) or y.dtype.kind not in "iu":
+        raise ValueError(f"y must be {n_samples} integers, one per sample, got {y.dtype} of shape {y.shape}")
+    y = y.astype(np.int64)
+    if y.min() < 0:
+        raise ValueError(f"labels y must be 0…K−1, got {y.min()}")
+    return datasets.freeze(y)
+
+
+def list_datasets():
+    """Names of all datasets that `load_dataset` knows, each with a one-line description.
+
+    Returns
+    -------
+    dict of str to str
+        Description by name.
+    """
+    return {name: inspect.getdoc(loader).splitlines()[0] for name, loader in datasets.LOADERS.items()}
+
+
+def load_dataset(name, **options):
+    """Load a dataset by name, or one's own data from a .mat or .npz file.
+
+    Parameters
+    ----------
+    name : str or path-like
+        A name of `list_datasets`, or the path of a file that ends in ``.mat`` (the layout of the DMSC
+        authors: ``modality_0``, …, ``Label``, ``num_modalities``) or ``.npz`` (``view_0``, …, and optionally
+        ``y``, ``view_names``, ``n_clusters``); ``data/README.md`` describes both.
+    **options
+        Options of that dataset: digits ``n_per_class``, ``seed``; synthetic ``n_samples``, ``n_clusters``,
+        ``subspace_dim``, ``ambient_dim``, ``noise``, ``n_views``, ``seed``; eyaleb and eyaleb_components
+        ``subjects``; mnist_usps and mnist_edges ``n_per_class``, ``seed``; one's own file ``n_clusters``.
+
+    Returns
+    -------
+    Dataset
+        Values are those that the file holds (ORL and Extended Yale B 0–255, the others 0–1): the loss weights
+        of the papers depend on it.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, an option has a bad value, or the file is damaged or of another layout.
+    TypeError
+        If the name is no string or path, or there is no such option.
+    FileNotFoundError
+        If the file is missing and can't be downloaded.
+
+    Examples
+    --------
+    >>> load_dataset("digits")
+    Dataset('digits', N=1797, K=10, views: image (1×8×8), edges (1×8×8))
+    """
+    if not isinstance(name, (str, os.PathLike)):
+        raise TypeError(f"name must be the name of a dataset or a path, got {type(name).__name__}")
+    if isinstance(name, str) and name in datasets.LOADERS:
+        loader, title, arguments = datasets.LOADERS[name], name, ()
+    elif Path(name).suffix.lower() in datasets.OWN_FILES:
+        path = Path(name).expanduser()
+        loader, title, arguments = datasets.OWN_FILES[path.suffix.lower()], path.stem, (path,)
+    else:
+        close = difflib.get_close_matches(str(name).lower(), datasets.LOADERS)
+        hint = f" (did you mean {' or '.join(close)}?)" if close else ""
+        raise ValueError(f"unknown dataset {str(name)!r}{hint}; known: {', '.join(datasets.LOADERS)}, "
+                         "or the path of a file that ends in .mat or .npz")  # fmt: skip
+    known = list(inspect.signature(loader).parameters)[len(arguments) :]
+    if unknown := [option for option in options if option not in known]:
+        allowed = f"its options are: {', '.join(known)}" if known else "it has no options"
+        raise TypeError(f"dataset {title!r} has no option {unknown[0]!r}; {allowed}")
+    with np.errstate(over="ignore"):  # Dataset reports what float32 can't hold
+        fields = loader(*arguments, **options)
+        Xs = [datasets.freeze(np.ascontiguousarray(X, dtype=np.float32)) for X in fields.pop("Xs")]
+    return Dataset(title, Xs, **fields)

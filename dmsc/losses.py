@@ -1,0 +1,97 @@
+r"""The terms of the loss, named as in the papers, in one convention.
+
+.. math:: L = \sum_m w_m \|X^m - \hat X^m\|_F^2 \;+\; \lambda_1 \|C\|_p^p
+              \;+\; \lambda_2 \sum_l v_l \|Z^l - C Z^l\|_F^2
+
+No term carries a factor 1/2. Where a paper or its code has one, the preset's weight is halved (see ``presets.py``).
+Sums run over all samples and pixels, as in the papers: the weights depend on N and on the scale of the inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+__all__ = ["LossWeights", "finetuning_terms", "weighted_squared_error"]
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the loss.
+
+    Parameters
+    ----------
+    reconstruction, self_expression : tuple of float
+        w_m per view and v_l per latent; the last one repeats, so ``(0.6, 0.1)`` means 0.6 for the first view and 0.1
+        for each other one, as in the DMSC code.
+    lambda_regularization, lambda_self_expression : float
+        lambda_1 and lambda_2.
+    norm : {1, 2}
+        p: DSC-Net-L1 or DSC-Net-L2.
+
+    References
+    ----------
+    Ji et al., NIPS 2017, eq. 5; Abavisani & Patel, 2018, eqs. 6 and 8.
+    """
+
+    reconstruction: tuple[float, ...] = (1.0,)
+    self_expression: tuple[float, ...] = (1.0,)
+    lambda_regularization: float = 1.0
+    lambda_self_expression: float = 1.0
+    norm: int = 2
+
+    def __post_init__(self) -> None:
+        if self.norm not in (1, 2):
+            raise ValueError(f"norm must be 1 or 2, got {self.norm!r}")
+        for field in ("reconstruction", "self_expression"):
+            value = getattr(self, field)
+            if not value or min(value) < 0:
+                raise ValueError(f"{field} weights must be non-negative and at least one, got {value!r}")
+        for field in ("lambda_regularization", "lambda_self_expression"):
+            if not getattr(self, field) >= 0:
+                raise ValueError(f"{field} must be non-negative, got {getattr(self, field)!r}")
+
+
+def repeat_last(weights: Sequence[float], count: int) -> list[float]:
+    """Return ``count`` weights: the given ones, the last one repeated."""
+    if len(weights) > count:
+        raise ValueError(f"{len(weights)} weights {tuple(weights)} for {count} views: give at most one per view")
+    return [*weights, *[weights[-1]] * (count - len(weights))]
+
+
+def weighted_squared_error(
+    targets: Sequence[torch.Tensor], outputs: Sequence[torch.Tensor], weights: Sequence[float]
+) -> torch.Tensor:
+    """Return sum_m w_m ||target_m - output_m||_F^2 over all entries; the last weight repeats."""
+    weights = repeat_last(weights, len(targets))
+    return sum(
+        w * torch.nn.functional.mse_loss(output, target, reduction="sum")
+        for w, target, output in zip(weights, targets, outputs, strict=True)
+    )
+
+
+def finetuning_terms(model, Xs: Sequence[torch.Tensor], weights: LossWeights) -> dict[str, torch.Tensor]:
+    """Evaluate the three weighted terms of the loss; their sum is what fine-tuning minimizes.
+
+    Parameters
+    ----------
+    model : dmsc.model.SubspaceNetwork
+        The composition.
+    Xs : sequence of tensors (N, ...)
+        The views.
+    weights : LossWeights
+        The weights.
+
+    Returns
+    -------
+    dict of scalar tensors
+        ``reconstruction``, ``regularization``, ``self_expression``.
+    """
+    Zs, Zs_hat, Xs_hat = model(Xs)
+    return {
+        "reconstruction": weighted_squared_error(Xs, Xs_hat, weights.reconstruction),
+        "regularization": weights.lambda_regularization * model.self_expression.norm(weights.norm),
+        "self_expression": weights.lambda_self_expression * weighted_squared_error(Zs, Zs_hat, weights.self_expression),
+    }

@@ -1,0 +1,99 @@
+"""The one composition: encoders -> self-expression -> decoders.
+
+    Xs = [X1 ... XM]      M views, (N, C, H, W) or (N, D)
+      | encode            one encoder per view
+      v
+    Zs = [Z1 ... ZM]      latents, each (N, d)
+      | self-express      Zs_hat = C Z, one C (N, N) for all latents
+      v
+    Xs_hat                one decoder per view
+
+With one view this is DSC-Net; with M views that share C it is affinity fusion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from .networks import Architecture, build_decoder, build_encoder, latent_shape
+from .self_expression import SelfExpression
+
+__all__ = ["SubspaceNetwork"]
+
+
+class SubspaceNetwork(nn.Module):
+    """Autoencoders for M views that share one self-expression layer.
+
+    Parameters
+    ----------
+    view_shapes : sequence of tuples
+        Shape of one sample of each view: ``(C, H, W)`` or ``(D,)``.
+    n_samples : int
+        N, fixed: self-expression is between these samples.
+    architecture : Architecture
+        Description of the encoders and decoders.
+    coefficients_init, zero_diagonal
+        See :class:`~dmsc.self_expression.SelfExpression`.
+    chunk_size : int, optional
+        Encode and decode this many samples at a time. Same numbers, less memory traffic: a CPU's caches make it several
+        times faster than one batch of thousands. ``None`` for all at once.
+
+    References
+    ----------
+    Ji et al., NIPS 2017, Figure 2; Abavisani & Patel, 2018, Figure 4 (affinity fusion).
+    """
+
+    def __init__(
+        self,
+        view_shapes: Sequence[tuple[int, ...]],
+        n_samples: int,
+        architecture: Architecture,
+        *,
+        coefficients_init: float = 1e-4,
+        zero_diagonal: bool = False,
+        chunk_size: int | None = None,
+    ):
+        super().__init__()
+        if chunk_size is not None and chunk_size < 1:
+            raise ValueError(f"chunk_size must be a positive integer or None, got {chunk_size!r}")
+        self.encoders = nn.ModuleList(build_encoder(shape, architecture) for shape in view_shapes)
+        self.decoders = nn.ModuleList(build_decoder(shape, architecture) for shape in view_shapes)
+        self.latent_shapes = [latent_shape(shape, architecture) for shape in view_shapes]
+        self.self_expression = SelfExpression(n_samples, coefficients_init, zero_diagonal)
+        self.chunk_size = chunk_size
+
+    def encode(self, Xs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Return the latents, one (N, d) per view."""
+        return [self._chunked(encoder, X).flatten(1) for encoder, X in zip(self.encoders, Xs, strict=True)]
+
+    def decode(self, Zs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Return the reconstructions, one (N, C, H, W) or (N, D) per view."""
+        maps = [Z.unflatten(1, shape) for Z, shape in zip(Zs, self.latent_shapes, strict=True)]  # (N, c, h, w)
+        return [self._chunked(decoder, Z) for decoder, Z in zip(self.decoders, maps, strict=True)]
+
+    def autoencode(self, Xs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Return the reconstructions without self-expression: what pre-training learns."""
+        return self.decode(self.encode(Xs))
+
+    def forward(self, Xs: Sequence[torch.Tensor]):
+        """Return ``(Zs, Zs_hat, Xs_hat)``: latents, self-expressed latents, reconstructions from the latter."""
+        Zs = self.encode(Xs)
+        Zs_hat = [self.self_expression(Z) for Z in Zs]
+        return Zs, Zs_hat, self.decode(Zs_hat)
+
+    def autoencoder_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the encoders and decoders: all but C."""
+        return [*self.encoders.parameters(), *self.decoders.parameters()]
+
+    @property
+    def coefficients(self):
+        """C as a NumPy array (N, N)."""
+        return self.self_expression.coefficients.cpu().numpy()
+
+    def _chunked(self, network: nn.Module, X: torch.Tensor) -> torch.Tensor:
+        if self.chunk_size is None or len(X) <= self.chunk_size:
+            return network(X)
+        return torch.cat([network(chunk) for chunk in X.split(self.chunk_size)])

@@ -1,0 +1,222 @@
+"""Encoders and decoders, built from a description.
+
+An :class:`Architecture` is data: which layers, which geometry, which non-linearity. Image views get its convolutions,
+vector views its dense widths. Two geometries occur in the literature and both are here:
+
+- ``padding="same"``: TensorFlow's rule, used by the authors of DSC-Net and DMSC. A stride-2 layer turns height H into
+  ceil(H / 2); the padding may be asymmetric, and the decoder is told the size to come back to, so 48 x 42 comes back as
+  48 x 42.
+- an integer padding: PyTorch's rule, used by the blog listing (42 x 42 -> 30 x 10 x 10 -> 42 x 42).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+__all__ = ["Architecture", "Conv", "build_decoder", "build_encoder", "latent_shape"]
+
+ACTIVATIONS = {"relu": nn.ReLU, "none": nn.Identity}
+INITIALIZATIONS = ("xavier", "torch")
+
+
+@dataclass(frozen=True)
+class Conv:
+    """One convolution of an encoder, and its mirror in the decoder.
+
+    Parameters
+    ----------
+    channels : int
+        Output channels of the encoder's layer.
+    kernel, stride : int
+        Size and step, the same in both directions.
+    padding : "same" or int
+        TensorFlow's "SAME" rule, or PyTorch's symmetric padding.
+    decoder_padding : int, optional
+        Padding of the mirrored transposed convolution where it differs (the listing's outermost layer); only for an
+        integer ``padding``.
+    """
+
+    channels: int
+    kernel: int
+    stride: int = 2
+    padding: str | int = "same"
+    decoder_padding: int | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("channels", "kernel", "stride"):
+            value = getattr(self, field)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"a convolution's {field} must be a positive integer, got {value!r}")
+        if self.padding != "same" and (not isinstance(self.padding, int) or self.padding < 0):
+            raise ValueError(f"padding must be 'same' or a non-negative integer, got {self.padding!r}")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Description of an autoencoder: everything but the size of the input.
+
+    Parameters
+    ----------
+    convolutions : tuple of Conv
+        Layers for image views, input to latent. The decoder mirrors them.
+    dense : tuple of int
+        Widths of the layers for vector views; the last one is the latent dimension.
+    activation, output_activation : {"relu", "none"}
+        Non-linearity after each layer, and after the decoder's last one. (The authors' code has ReLU in both places.)
+        A dense latent and a dense reconstruction are linear: vectors may be negative.
+    initialization : {"xavier", "torch"}
+        Glorot-uniform weights with zero biases (the authors' TensorFlow code), or PyTorch's default (the listing).
+    """
+
+    convolutions: tuple[Conv, ...] = (Conv(10, 3), Conv(20, 3))
+    dense: tuple[int, ...] = (64, 32)
+    activation: str = "relu"
+    output_activation: str = "none"
+    initialization: str = "xavier"
+
+    def __post_init__(self) -> None:
+        for field in ("activation", "output_activation"):
+            if getattr(self, field) not in ACTIVATIONS:
+                raise ValueError(f"{field} must be one of {sorted(ACTIVATIONS)}, got {getattr(self, field)!r}")
+        if self.initialization not in INITIALIZATIONS:
+            raise ValueError(f"initialization must be one of {INITIALIZATIONS}, got {self.initialization!r}")
+        if not self.convolutions or not self.dense:
+            raise ValueError("an architecture needs at least one convolution and one dense width")
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Return TensorFlow's "SAME" padding (before, after) along one axis of ``size`` pixels."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+class SameConv2d(nn.Conv2d):
+    """Convolution with TensorFlow's "SAME" padding for one fixed input size: H -> ceil(H / stride)."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, size: tuple[int, int]):
+        (top, bottom), (left, right) = (same_padding(s, kernel, stride) for s in size)
+        symmetric = (top, left) == (bottom, right)
+        super().__init__(in_channels, out_channels, kernel, stride, padding=(top, left) if symmetric else 0)
+        self.pads = None if symmetric else (left, right, top, bottom)
+
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
+        return super().forward(X if self.pads is None else F.pad(X, self.pads))
+
+
+class SameConvTranspose2d(nn.ConvTranspose2d):
+    """The adjoint of :class:`SameConv2d`: brings feature maps back to exactly ``size``."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, size: tuple[int, int]):
+        before = [same_padding(s, kernel, stride)[0] for s in size]
+        grown = [(-(-s // stride) - 1) * stride + kernel - 2 * b for s, b in zip(size, before, strict=True)]
+        missing = [max(s - g, 0) for s, g in zip(size, grown, strict=True)]  # only where kernel < stride
+        super().__init__(in_channels, out_channels, kernel, stride, padding=before, output_padding=missing)
+        self.size = size
+
+    def forward(self, X: torch.Tensor, output_size: list[int] | None = None) -> torch.Tensor:
+        return super().forward(X)[:, :, : self.size[0], : self.size[1]]
+
+
+def _conv_sizes(size: tuple[int, int], architecture: Architecture) -> list[tuple[int, int]]:
+    """Return the (H, W) before the first convolution and after each one."""
+    sizes = [size]
+    for conv in architecture.convolutions:
+        if conv.padding == "same":
+            size = tuple(-(-s // conv.stride) for s in size)
+        else:
+            size = tuple((s + 2 * conv.padding - conv.kernel) // conv.stride + 1 for s in size)
+        if min(size) < 1:
+            raise ValueError(f"an image of {sizes[0]} pixels is too small for {conv}: use fewer or smaller layers")
+        sizes.append(size)
+    return sizes
+
+
+def latent_shape(view_shape: tuple[int, ...], architecture: Architecture) -> tuple[int, ...]:
+    """Return the shape of one sample's latent: ``(c, h, w)`` for an image view, ``(d,)`` for a vector view."""
+    if len(view_shape) == 1:
+        return (architecture.dense[-1],)
+    return (architecture.convolutions[-1].channels, *_conv_sizes(tuple(view_shape[1:]), architecture)[-1])
+
+
+def build_encoder(view_shape: tuple[int, ...], architecture: Architecture) -> nn.Sequential:
+    """Build the encoder of one view.
+
+    Parameters
+    ----------
+    view_shape : tuple of int
+        Shape of one sample: ``(C, H, W)`` for images, ``(D,)`` for vectors.
+    architecture : Architecture
+        The description.
+
+    Returns
+    -------
+    torch.nn.Sequential
+        Maps ``(N, *view_shape)`` to ``(N, *latent_shape(view_shape, architecture))``.
+
+    References
+    ----------
+    Ji et al., "Deep Subspace Clustering Networks", NIPS 2017, section 3.2 and Table 1.
+    """
+    activation = ACTIVATIONS[architecture.activation]
+    layers: list[nn.Module] = []
+    if len(view_shape) == 1:
+        widths = (*view_shape, *architecture.dense)
+        for wide, narrow in zip(widths, widths[1:], strict=False):
+            layers += [nn.Linear(wide, narrow), activation()]
+        layers = layers[:-1]  # a linear latent
+    else:
+        channels, *size = view_shape
+        sizes = _conv_sizes(tuple(size), architecture)
+        for conv, before in zip(architecture.convolutions, sizes, strict=False):
+            if conv.padding == "same":
+                layers.append(SameConv2d(channels, conv.channels, conv.kernel, conv.stride, before))
+            else:
+                layers.append(nn.Conv2d(channels, conv.channels, conv.kernel, conv.stride, conv.padding))
+            layers.append(activation())
+            channels = conv.channels
+    return _initialize(nn.Sequential(*layers), architecture)
+
+
+def build_decoder(view_shape: tuple[int, ...], architecture: Architecture) -> nn.Sequential:
+    """Build the decoder of one view: the mirror of :func:`build_encoder`, back to exactly ``view_shape``."""
+    activation, output = ACTIVATIONS[architecture.activation], ACTIVATIONS[architecture.output_activation]
+    layers: list[nn.Module] = []
+    if len(view_shape) == 1:
+        widths = (*view_shape, *architecture.dense)[::-1]
+        for narrow, wide in zip(widths, widths[1:], strict=False):
+            layers += [nn.Linear(narrow, wide), activation()]
+        layers = layers[:-1]  # a linear reconstruction
+    else:
+        sizes = _conv_sizes(tuple(view_shape[1:]), architecture)
+        channels = [view_shape[0], *(conv.channels for conv in architecture.convolutions)]
+        for i in reversed(range(len(architecture.convolutions))):
+            conv = architecture.convolutions[i]
+            if conv.padding == "same":
+                up = SameConvTranspose2d(channels[i + 1], channels[i], conv.kernel, conv.stride, sizes[i])
+            else:
+                padding = conv.padding if conv.decoder_padding is None else conv.decoder_padding
+                up = nn.ConvTranspose2d(channels[i + 1], channels[i], conv.kernel, conv.stride, padding)
+            layers += [up, activation()]
+        layers[-1] = output()
+    decoder = nn.Sequential(*layers)
+    with torch.no_grad():
+        returned = tuple(decoder(torch.zeros(1, *latent_shape(view_shape, architecture))).shape[1:])
+    if returned != tuple(view_shape):
+        raise ValueError(
+            f"this geometry brings a view of shape {tuple(view_shape)} back as {returned}: "
+            "use padding='same', or mend decoder_padding for this image size"
+        )
+    return _initialize(decoder, architecture)
+
+
+def _initialize(network: nn.Sequential, architecture: Architecture) -> nn.Sequential:
+    if architecture.initialization == "xavier":
+        for layer in network:
+            if hasattr(layer, "weight"):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
+    return network

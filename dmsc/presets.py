@@ -1,0 +1,277 @@
+"""Every method as data: one table for each paper x dataset, which a reader can scan.
+
+A :class:`Method` says what to build, how to train it and how to read clusters off C. :func:`preset` fills one in: the
+method's defaults, then what the table below says for the dataset, then what the caller overrides.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+from .losses import LossWeights
+from .networks import Architecture, Conv
+
+__all__ = ["METHODS", "Method", "PostProcessing", "preset"]
+
+
+@dataclass(frozen=True)
+class PostProcessing:
+    """From C to labels, as the papers do it: threshold, subspace affinity, spectral clustering.
+
+    Parameters
+    ----------
+    ratio : float
+        rho of :func:`dmsc.threshold_coefficients`.
+    dim, alpha : int, float
+        d and alpha of the subspace affinity.
+    unit_diagonal : bool
+        Put ones on C's diagonal first (the authors' COIL code).
+    assign : {"discretize", "kmeans"}
+        How the spectral embedding becomes labels.
+    """
+
+    ratio: float = 0.2
+    dim: int = 6
+    alpha: float = 4.0
+    unit_diagonal: bool = False
+    assign: str = "discretize"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A complete description of one run but for the data, the seed and the device.
+
+    Parameters
+    ----------
+    name, source : str
+        Key of the method, and where its settings come from.
+    multi_view : bool
+        True: one autoencoder per view and a shared C. False: the first view only.
+    architecture, loss, post : Architecture, LossWeights, PostProcessing
+        Networks, loss weights, post-processing.
+    input_scale : float
+        Factor on the inputs; the papers' weights only mean something at their scale.
+    coefficients_init : float or "ridge"
+        Start of C: a constant, or the closed form on the pre-trained latents.
+    zero_diagonal : bool
+        Whether C works without its diagonal.
+    pretrain_epochs, finetune_epochs : int
+        Length of the two steps.
+    pretrain_batch_size : int or None
+        Mini-batches, or one full batch.
+    learning_rate : float
+        Adam's, in both steps.
+    paper_epochs : int or None
+        Fine-tuning epochs of the paper; a shorter run is marked as short in its record.
+    """
+
+    name: str
+    source: str
+    multi_view: bool
+    architecture: Architecture = Architecture()
+    loss: LossWeights = LossWeights()
+    post: PostProcessing = PostProcessing()
+    input_scale: float = 1.0
+    coefficients_init: float | str = 1e-4
+    zero_diagonal: bool = False
+    pretrain_epochs: int = 100
+    pretrain_batch_size: int | None = 100
+    finetune_epochs: int = 100
+    learning_rate: float = 1e-3
+    paper_epochs: int | None = None
+
+
+def papers_lambda(K: int) -> float:
+    """Return lambda_2 = 10^(K/10 - 3), the rule for Extended Yale B in DSC-Net, DMSC and the listing."""
+    return 10 ** (K / 10 - 3)
+
+
+def faces_ratio(K: int) -> float:
+    """Return the threshold max(0.4 - 0.1 (K-1)//10, 0.1) of the authors' Python 2 code: the division is integer."""
+    return max(0.4 - (K - 1) // 10 * 0.1, 0.1)
+
+
+def listing_ratio(K: int) -> float:
+    """Return the threshold max(0.4 - 0.1 (K-1)/10, 0.1) as the listing's Python 3 evaluates it (K = 5: 0.36)."""
+    return max(0.4 - (K - 1) / 10 * 0.1, 0.1)
+
+
+def _same(*layers: tuple[int, int, int]) -> Architecture:
+    """The papers' networks: (channels, kernel, stride) with "SAME" padding and ReLU everywhere."""
+    return Architecture(tuple(Conv(*layer) for layer in layers), output_activation="relu")
+
+
+YALE_NET = _same((10, 5, 2), (20, 3, 2), (30, 3, 2))
+ORL_NET = _same((3, 3, 2), (3, 3, 2), (5, 3, 2))
+COIL20_NET = _same((15, 3, 2))
+COIL100_NET = _same((50, 5, 2))
+COMPONENTS_NET = _same((10, 5, 2), (20, 3, 1), (30, 3, 2))
+SMALL_NET = _same((20, 3, 2))
+LISTING_NET = Architecture(
+    (Conv(10, 4, 2, padding=1, decoder_padding=0), Conv(20, 3, 1, padding=1), Conv(30, 4, 2, padding=1)),
+    activation="none",
+    initialization="torch",
+)
+
+#: Defaults of each method, for data that no paper speaks of.
+METHODS: dict[str, Method] = {
+    "dsc-l2": Method("dsc-l2", "Ji et al. 2017, eq. 5 with p = 2; sizes and weights are this project's", False),
+    "dsc-l1": Method(
+        "dsc-l1", "Ji et al. 2017, eq. 5 with p = 1; sizes and weights are this project's", False,
+        loss=LossWeights(norm=1), zero_diagonal=True,
+    ),
+    "affinity": Method("affinity", "Abavisani & Patel 2018, eq. 8; sizes and weights are this project's", True),
+    "listing": Method("listing", "the blog listing, mended, on other data", True),
+}  # fmt: skip
+
+
+def _yale(K: int, norm: int, epochs: int) -> dict:
+    # The code halves reconstruction and self-expression; 25 K means 25 epochs for each of the K people.
+    return {
+        "source": "Ji et al. 2017, Extended Yale B: authors' code, with its factors 1/2 folded in",
+        "architecture": YALE_NET,
+        "loss": LossWeights((0.5,), (0.5,), 1.0, papers_lambda(K), norm),
+        "post": PostProcessing(faces_ratio(K), 10, 3.5),
+        "pretrain_epochs": 300,
+        "finetune_epochs": epochs,
+        "paper_epochs": epochs,
+    }
+
+
+def _orl(norm: int, epochs: int) -> dict:
+    return {
+        "source": "Ji et al. 2017, ORL: authors' code, with its factors 1/2 folded in",
+        "architecture": ORL_NET,
+        "loss": LossWeights((0.5,), (0.5,), 1.0, 0.2, norm),
+        "post": PostProcessing(0.2, 3, 1.0),
+        "coefficients_init": 0.0,
+        "pretrain_epochs": 1000,
+        "finetune_epochs": epochs,
+        "paper_epochs": epochs,
+    }
+
+
+def _coil20(norm: int, epochs: int) -> dict:
+    return {
+        "source": "Ji et al. 2017, COIL20: authors' code (lambda_2 = 150 with a factor 1/2 on self-expression only)",
+        "architecture": COIL20_NET,
+        "loss": LossWeights((1.0,), (0.5,), 1.0, 150.0, norm),
+        "post": PostProcessing(0.04, 12, 8.0, unit_diagonal=True),
+        "coefficients_init": 1e-8,
+        "pretrain_epochs": 100,
+        "finetune_epochs": epochs,
+        "paper_epochs": epochs,
+    }
+
+
+def _coil100(norm: int, epochs: int) -> dict:
+    return {
+        **_coil20(norm, epochs),
+        "source": "Ji et al. 2017, COIL100: the paper's network and lambda_2 = 30, COIL20's post-processing",
+        "architecture": COIL100_NET,
+        "loss": LossWeights((0.5,), (0.5,), 1.0, 30.0, norm),
+        "pretrain_epochs": 50,
+    }
+
+
+def _components(K: int) -> dict:
+    return {
+        "source": "Abavisani & Patel 2018, face components: authors' code (no factors 1/2, inputs 0-255)",
+        "architecture": COMPONENTS_NET,
+        "loss": LossWeights((0.6, 0.1), (0.3, 0.05), 1.0, papers_lambda(K)),
+        "post": PostProcessing(faces_ratio(K), 6, 8.0),
+        "finetune_epochs": 1000,
+        "paper_epochs": 1000,
+    }
+
+
+def _listing(K: int) -> dict:
+    # 80 epochs of 25 mini-batches are the 2000 Adam steps that the listing takes with full batches (N = 2500).
+    return {
+        "source": "the blog listing: its network, weights and diagonal; mini-batches in step one",
+        "architecture": LISTING_NET,
+        "loss": LossWeights((0.2, 0.8), (0.2, 0.8), 0.1, 50 * papers_lambda(K)),
+        "post": PostProcessing(listing_ratio(K), 6, 8.0),
+        "zero_diagonal": True,
+        "pretrain_epochs": 80,
+        "finetune_epochs": 1001,
+        "paper_epochs": 1001,
+    }
+
+
+def _small(K: int, norm: int = 2) -> dict:
+    """Digits of 8 x 8 pixels: one layer; post-processing in the manner of the papers' small-K settings."""
+    return {"architecture": SMALL_NET, "loss": LossWeights((1.0,), (1.0,), 1.0, 1.0, norm)}
+
+
+#: What each paper says for each dataset ("*": any other); K is the number of clusters.
+TABLE: dict[tuple[str, str], Callable[[int], dict]] = {
+    ("dsc-l2", "eyaleb"): lambda K: _yale(K, 2, 50 + 25 * K),
+    ("dsc-l1", "eyaleb"): lambda K: _yale(K, 1, 160 + 20 * K),
+    ("dsc-l2", "orl"): lambda K: _orl(2, 700),
+    ("dsc-l1", "orl"): lambda K: _orl(1, 1500),
+    ("dsc-l2", "coil20"): lambda K: _coil20(2, 40),
+    ("dsc-l1", "coil20"): lambda K: _coil20(1, 30),
+    ("dsc-l2", "coil100"): lambda K: _coil100(2, 120),
+    ("dsc-l1", "coil100"): lambda K: _coil100(1, 100),
+    ("affinity", "eyaleb_components"): _components,
+    ("affinity", "eyb_fc"): _components,
+    ("affinity", "bdgp"): _listing,
+    ("listing", "*"): _listing,
+    ("dsc-l2", "digits"): _small,
+    ("dsc-l1", "digits"): lambda K: _small(K, 1),
+    ("affinity", "digits"): _small,
+}
+
+
+def preset(method: str, dataset: str, n_clusters: int, **overrides) -> Method:
+    """Return the description of a method on a dataset.
+
+    Parameters
+    ----------
+    method : str
+        One of :data:`METHODS`.
+    dataset : str
+        The dataset's name; one that no paper speaks of gets the method's defaults.
+    n_clusters : int
+        K; some papers' weights depend on it.
+    **overrides
+        Fields of :class:`Method`, or of its ``loss``, ``post`` and ``architecture``, by their own names.
+
+    Returns
+    -------
+    Method
+        Frozen.
+
+    Raises
+    ------
+    ValueError
+        For an unknown method or an unknown field; the message lists what there is.
+    """
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}{_closest(method, METHODS)}: use one of {', '.join(METHODS)}")
+    description = METHODS[method]
+    row = TABLE.get((method, dataset)) or TABLE.get((method, "*"))
+    if row is not None:
+        description = replace(description, **row(n_clusters))
+    return override(description, **overrides)
+
+
+def override(method: Method, **values) -> Method:
+    """Return a copy of a method with some fields changed, wherever in the description they live."""
+    parts = {None: method, "loss": method.loss, "post": method.post, "architecture": method.architecture}
+    owner = {field.name: part for part, value in reversed(parts.items()) for field in fields(value)}
+    changed: dict[str | None, dict] = {part: {} for part in parts}
+    for name, value in values.items():
+        if name not in owner:
+            raise ValueError(f"unknown setting {name!r}{_closest(name, owner)}: use one of {', '.join(sorted(owner))}")
+        changed[owner[name]][name] = value
+    inner = {part: replace(parts[part], **changed[part]) for part in parts if part and changed[part]}
+    return replace(method, **inner, **changed[None])
+
+
+def _closest(name: str, known) -> str:
+    found = difflib.get_close_matches(str(name), list(known), 1)
+    return f" (did you mean {found[0]!r}?)" if found else ""

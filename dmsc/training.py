@@ -1,0 +1,250 @@
+"""The two steps of training: :func:`pretrain` the autoencoders, then :func:`finetune` everything around C.
+
+Both are plain loops over epochs. Each can write a checkpoint every few epochs, and picks up from it: an interrupted run
+that is started again reaches the same numbers as one that never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from .checkpoints import load_checkpoint, save_checkpoint
+from .losses import LossWeights, finetuning_terms, weighted_squared_error
+from .model import SubspaceNetwork
+
+__all__ = ["as_tensors", "finetune", "pretrain", "resolve_device", "seed_everything"]
+
+History = dict[str, list[float]]
+Callback = Callable[[int, dict[str, float], SubspaceNetwork], None]
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and PyTorch, and ask cuDNN for repeatable kernels."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+
+
+def resolve_device(device: str | torch.device = "auto") -> torch.device:
+    """Return the device for ``"auto"`` (CUDA where there is one, else the CPU) or for a name such as ``"cuda:1"``."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"unknown device {device!r}: use 'auto', 'cpu' or 'cuda'") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {str(device)!r} was asked for, but PyTorch sees no CUDA device: use 'auto' or 'cpu'")
+    return device
+
+
+def as_tensors(Xs: Sequence[np.ndarray], device: str | torch.device = "cpu", scale: float = 1.0) -> list[torch.Tensor]:
+    """Copy views (N, ...) to float32 tensors on a device, multiplied by ``scale``."""
+    return [torch.tensor(X * np.float32(scale), dtype=torch.float32, device=device) for X in Xs]
+
+
+def pretrain(
+    model: SubspaceNetwork,
+    Xs: Sequence[torch.Tensor],
+    *,
+    epochs: int,
+    learning_rate: float = 1e-3,
+    batch_size: int | None = None,
+    weights: Sequence[float] = (1.0,),
+    seed: int = 0,
+    **loop,
+) -> History:
+    r"""Train the autoencoders alone, without self-expression: step one.
+
+    Minimizes :math:`\sum_m w_m \|X^m - \hat X^m\|_F^2` with Adam.
+
+    Parameters
+    ----------
+    model : SubspaceNetwork
+        Trained in place; C is left alone.
+    Xs : sequence of tensors (N, ...)
+        The views, on the model's device.
+    epochs : int
+        Passes over the data.
+    learning_rate : float
+        Adam's.
+    batch_size : int, optional
+        Samples per step, shuffled; ``None`` is one full-batch step per epoch, as in the authors' code and the listing.
+    weights : sequence of float
+        w_m; the last one repeats.
+    seed : int
+        Order of the mini-batches.
+    **loop
+        ``checkpoint`` (path), ``checkpoint_every`` (epochs, 50), ``resume`` (bool), ``config`` (dict that must match a
+        checkpoint's), ``callback(epoch, terms, model)`` after each epoch, ``progress`` (bool: show a bar where stderr
+        is a terminal).
+
+    Returns
+    -------
+    dict of lists
+        ``loss`` per epoch (the sum over batches).
+
+    Raises
+    ------
+    ValueError
+        For bad arguments, a checkpoint of another configuration, or a loss that is no longer finite.
+
+    References
+    ----------
+    Ji et al., NIPS 2017, section 3.3.
+    """
+    n_samples = _check_views(model, Xs)
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be a positive integer or None, got {batch_size!r}")
+    optimizer = torch.optim.Adam(model.autoencoder_parameters(), lr=_check_rate(learning_rate))
+    order = torch.Generator().manual_seed(seed)
+    device = Xs[0].device
+
+    def epoch_step() -> dict[str, torch.Tensor]:
+        if batch_size is None or batch_size >= n_samples:
+            batches = [Xs]
+        else:
+            shuffled = torch.randperm(n_samples, generator=order).to(device)
+            batches = ([X[rows] for X in Xs] for rows in shuffled.split(batch_size))
+        total = 0.0
+        for batch in batches:
+            optimizer.zero_grad()
+            loss = weighted_squared_error(batch, model.autoencode(batch), weights)
+            loss.backward()
+            optimizer.step()
+            total = total + loss.detach()
+        return {"loss": total}
+
+    return _train("pretrain", model, optimizer, epoch_step, epochs, generator=order, **loop)
+
+
+def finetune(
+    model: SubspaceNetwork,
+    Xs: Sequence[torch.Tensor],
+    *,
+    epochs: int,
+    weights: LossWeights,
+    learning_rate: float = 1e-3,
+    **loop,
+) -> History:
+    """Train the autoencoders and C together, full batch: step two.
+
+    Minimizes the three terms of :func:`dmsc.losses.finetuning_terms` with Adam.
+
+    Parameters
+    ----------
+    model : SubspaceNetwork
+        Trained in place.
+    Xs : sequence of tensors (N, ...)
+        The views, on the model's device; N must be the model's.
+    epochs : int
+        Adam steps.
+    weights : LossWeights
+        Weights of the terms.
+    learning_rate : float
+        Adam's.
+    **loop
+        As in :func:`pretrain`.
+
+    Returns
+    -------
+    dict of lists
+        ``reconstruction``, ``regularization``, ``self_expression`` and their sum ``loss``, per epoch.
+
+    Raises
+    ------
+    ValueError
+        As in :func:`pretrain`, or if N is not the model's.
+
+    References
+    ----------
+    Ji et al., NIPS 2017, eq. 5 and section 3.3; Abavisani & Patel, 2018, eq. 8.
+    """
+    n_samples = _check_views(model, Xs)
+    if n_samples != len(model.self_expression.weight):
+        raise ValueError(f"the model expresses {len(model.self_expression.weight)} samples, but Xs hold {n_samples}")
+    optimizer = torch.optim.Adam(model.parameters(), lr=_check_rate(learning_rate))
+
+    def epoch_step() -> dict[str, torch.Tensor]:
+        optimizer.zero_grad()
+        terms = finetuning_terms(model, Xs, weights)
+        loss = sum(terms.values())
+        loss.backward()
+        optimizer.step()
+        return {name: value.detach() for name, value in {**terms, "loss": loss}.items()}
+
+    return _train("finetune", model, optimizer, epoch_step, epochs, **loop)
+
+
+def _train(
+    step: str,
+    model: SubspaceNetwork,
+    optimizer: torch.optim.Optimizer,
+    epoch_step: Callable[[], dict[str, torch.Tensor]],
+    epochs: int,
+    *,
+    generator: torch.Generator | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int = 50,
+    resume: bool = False,
+    config: dict | None = None,
+    callback: Callback | None = None,
+    progress: bool = True,
+) -> History:
+    """Run the epochs that are left: the bookkeeping that both steps share."""
+    if not isinstance(epochs, int) or epochs < 0:
+        raise ValueError(f"epochs must be a non-negative integer, got {epochs!r}")
+    if checkpoint_every < 1:
+        raise ValueError(f"checkpoint_every must be a positive integer, got {checkpoint_every!r}")
+    parts = {
+        "step": step,
+        "model": model,
+        "optimizer": optimizer,
+        "generator": generator,
+        "config": config or {},
+    }
+    history: History = {}
+    done = 0
+    if checkpoint is not None and resume and Path(checkpoint).exists():
+        done, history = load_checkpoint(checkpoint, **parts)
+    model.train()
+    bar = tqdm(range(done, epochs), desc=step, initial=done, total=epochs, disable=None if progress else True)
+    for epoch in bar:
+        terms = {name: float(value) for name, value in epoch_step().items()}
+        if not math.isfinite(terms["loss"]):
+            raise ValueError(
+                f"{step}: the loss became {terms['loss']} in epoch {epoch + 1}: "
+                "lower the learning rate, or scale the inputs down"
+            )
+        for name, value in terms.items():
+            history.setdefault(name, []).append(value)
+        if not bar.disable:
+            bar.set_postfix({name: f"{value:.4g}" for name, value in terms.items()})
+        if callback is not None:
+            callback(epoch + 1, terms, model)
+        if checkpoint is not None and ((epoch + 1) % checkpoint_every == 0 or epoch + 1 == epochs):
+            save_checkpoint(checkpoint, epoch=epoch + 1, history=history, **parts)
+    return history
+
+
+def _check_views(model: SubspaceNetwork, Xs: Sequence[torch.Tensor]) -> int:
+    if len(Xs) != len(model.encoders):
+        raise ValueError(f"the model has {len(model.encoders)} views, but Xs hold {len(Xs)}")
+    if len({len(X) for X in Xs}) != 1:
+        raise ValueError(f"all views must have the same samples, got {[len(X) for X in Xs]}")
+    return len(Xs[0])
+
+
+def _check_rate(learning_rate: float) -> float:
+    if not learning_rate > 0:
+        raise ValueError(f"learning_rate must be positive, got {learning_rate!r}")
+    return learning_rate

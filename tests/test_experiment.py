@@ -1,0 +1,108 @@
+"""From a dataset to a record."""
+
+import json
+
+import numpy as np
+import pytest
+
+import dmsc
+from dmsc import experiment
+from dmsc.experiment import cluster, raw_self_expression, run_experiment, run_id
+from dmsc.presets import PostProcessing, preset
+
+
+@pytest.fixture(scope="module")
+def data():
+    return dmsc.load_dataset("synthetic", n_samples=60, n_clusters=3, subspace_dim=2, ambient_dim=20, noise=0.0, seed=1)
+
+
+@pytest.fixture
+def method():
+    return preset(
+        "affinity",
+        "synthetic",
+        3,
+        pretrain_epochs=30,
+        finetune_epochs=30,
+        coefficients_init="ridge",
+        dim=2,
+        alpha=2.0,
+    )
+
+
+def test_record_is_whole_and_labels_are_the_metrics(data, method):
+    found = run_experiment(data, method, device="cpu", progress=False)
+    record = json.loads(json.dumps(found.record, allow_nan=False))
+    assert record["config"]["method"]["finetune_epochs"] == 30
+    assert set(record["seconds"]) == {"pretrain", "finetune", "clustering", "raw_baseline"}
+    assert {"torch", "numpy", "dmsc"} <= set(record["environment"]["versions"])
+    for post in ("plain", "paper"):
+        expected = dmsc.metrics.score(data.y, found.labels[post])
+        assert {name: record["metrics"]["network"][post][name] for name in expected} == pytest.approx(expected)
+    assert record["metrics"]["raw"]["plain"]["acc"] == 1.0  # independent linear subspaces: the raw data suffice
+    assert record["label_free"]["objective"] == found.histories["finetune"]["loss"][-1]
+    assert record["shorter_than_paper"] is False
+
+
+def test_same_seed_gives_the_same_labels_bit_for_bit(data, method):
+    first, second = (run_experiment(data, method, seed=5, device="cpu", progress=False) for _ in range(2))
+    assert np.array_equal(first.coefficients, second.coefficients)
+    for post in ("plain", "paper"):
+        assert np.array_equal(first.labels[post], second.labels[post])
+
+
+def test_labels_touch_metrics_only(data, method):
+    blind = dmsc.Dataset(data.name, data.Xs, None, data.view_names, data.n_clusters)
+    seen, unseen = (run_experiment(d, method, device="cpu", progress=False) for d in (data, blind))
+    assert np.array_equal(seen.coefficients, unseen.coefficients)
+    assert np.array_equal(seen.labels["paper"], unseen.labels["paper"])
+    assert set(unseen.record["metrics"]["network"]["plain"]) == {"eigengap"}
+
+
+@pytest.mark.parametrize("finished", ["AE1", "AE2"])
+def test_interrupted_run_resumes_to_the_same_metrics(data, method, tmp_path, monkeypatch, finished):
+    expected = run_experiment(data, method, device="cpu", progress=False)
+    folder = tmp_path / "checkpoints"
+
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "finetune" if finished == "AE1" else "cluster", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_experiment(data, method, device="cpu", checkpoint_dir=folder, checkpoint_every=7, progress=False)
+    found = run_experiment(data, method, device="cpu", checkpoint_dir=folder, resume=True, progress=False)
+    assert found.record["metrics"] == expected.record["metrics"]
+    assert found.histories == expected.histories
+    assert found.record["resumed"] is True
+
+
+def test_single_view_methods_use_the_first_view(data):
+    method = preset("dsc-l2", "synthetic", 3, pretrain_epochs=1, finetune_epochs=1)
+    found = run_experiment(data, method, device="cpu", progress=False)
+    assert len(found.model.encoders) == 1 and len(found.record["config"]["views"]) == 1
+
+
+def test_run_id_stands_for_the_configuration(data, method):
+    other = preset("affinity", "synthetic", 3, finetune_epochs=31)
+    assert run_id(data, method, 0) == run_id(data, method, 0)
+    assert len({run_id(data, method, 0), run_id(data, method, 1), run_id(data, other, 0)}) == 3
+
+
+def test_warm_start_is_the_closed_form(data, method):
+    model = experiment.build_model(data, method)
+    Xs = dmsc.training.as_tensors(data.Xs)
+    experiment.warm_start(model, Xs, method)
+    Zs = [Z.detach().double().numpy() for Z in model.encode(Xs)]
+    ridge = method.loss.lambda_regularization / method.loss.lambda_self_expression
+    expected = dmsc.ridge_self_expression(Zs, ridge, zero_diagonal=method.zero_diagonal).numpy()
+    np.testing.assert_allclose(model.coefficients, expected, atol=1e-5)
+
+
+def test_cluster_recovers_independent_subspaces(data):
+    C, ridge = raw_self_expression(data.Xs)
+    assert ridge > 0
+    for post in (None, PostProcessing(0.9, 2, 2.0), PostProcessing(0.9, 2, 2.0, assign="kmeans")):
+        labels, W = cluster(C, 3, post)
+        assert dmsc.metrics.clustering_accuracy(data.y, labels) == 1.0
+        assert np.array_equal(W, W.T)

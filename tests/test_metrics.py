@@ -1,0 +1,105 @@
+"""Scores against brute force and sums by hand."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from sklearn.metrics import normalized_mutual_info_score
+
+from dmsc.metrics import (
+    ari,
+    clustering_accuracy,
+    contingency,
+    eigengap,
+    nmi,
+    purity,
+    score,
+    self_expression_residual,
+)
+
+
+def slow_accuracy(y_true, y_pred):
+    """Best share of hits over every one-to-one renaming of the clusters."""
+    n_labels = max(y_true.max(), y_pred.max()) + 1
+    renamings = itertools.permutations(range(n_labels))
+    return max(np.mean(np.array(names)[y_pred] == y_true) for names in renamings)
+
+
+@pytest.mark.parametrize("n_classes, n_found", [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (5, 3), (2, 5), (1, 4), (4, 1)])
+def test_accuracy_against_all_permutations(n_classes, n_found):
+    rng = np.random.default_rng(n_classes * 10 + n_found)
+    for _ in range(10):
+        y_true, y_pred = rng.integers(n_classes, size=30), rng.integers(n_found, size=30)
+        assert clustering_accuracy(y_true, y_pred) == pytest.approx(slow_accuracy(y_true, y_pred), abs=1e-12)
+
+
+def test_scores_by_hand():
+    y_true = np.array([0, 0, 0, 1, 1, 2])
+    y_pred = np.array([7, 7, 5, 5, 5, 5])
+    np.testing.assert_array_equal(contingency(y_true, y_pred), [[1, 2], [2, 0], [1, 0]])
+    assert clustering_accuracy(y_true, y_pred) == pytest.approx(4 / 6)
+    assert purity(y_true, y_pred) == pytest.approx(4 / 6)
+    # pairs: together in both 2, in y_true 4, in y_pred 7, of 15 in all
+    assert ari(y_true, y_pred) == pytest.approx((2 - 4 * 7 / 15) / ((4 + 7) / 2 - 4 * 7 / 15))
+
+
+def test_nmi_against_entropies():
+    rng = np.random.default_rng(0)
+    y_true = rng.integers(4, size=200)
+    y_pred = np.where(rng.uniform(size=200) < 0.6, y_true, rng.integers(3, size=200))
+    p = contingency(y_true, y_pred) / 200
+    rows, columns = p.sum(axis=1), p.sum(axis=0)
+    information = np.sum(p[p > 0] * np.log((p / np.outer(rows, columns))[p > 0]))
+    entropies = -np.sum(rows * np.log(rows)), -np.sum(columns * np.log(columns))
+    assert nmi(y_true, y_pred) == pytest.approx(2 * information / sum(entropies))
+    assert nmi(y_true, y_pred) != pytest.approx(
+        normalized_mutual_info_score(y_true, y_pred, average_method="geometric"), abs=1e-9
+    )
+
+
+def test_renamed_labels_are_perfect_and_a_constant_is_not():
+    y = np.repeat([0, 1, 2], [5, 4, 3])
+    perfect = score(y, np.array([30, 10, 20])[y])
+    assert perfect == pytest.approx({"acc": 1, "nmi": 1, "ari": 1, "purity": 1})
+    assert all(type(value) is float for value in perfect.values())
+    assert score(y, np.zeros(12)) == pytest.approx({"acc": 5 / 12, "nmi": 0, "ari": 0, "purity": 5 / 12})
+    assert clustering_accuracy(list("aabb"), [1, 1, 0, 0]) == 1
+
+
+def test_self_expression_residual_against_loops():
+    rng = np.random.default_rng(1)
+    Zs = [rng.normal(size=(6, 2, 3, 3)), rng.normal(size=(6, 4)).astype(np.float32)]
+    C, weights = rng.normal(size=(6, 6)), [0.3, 2.0]
+    left, total = 0.0, 0.0
+    for v, Z in zip(weights, Zs, strict=True):
+        for i in range(6):
+            expressed = sum(C[i, j] * Z[j].astype(np.float64) for j in range(6))
+            left += v * np.sum((Z[i] - expressed) ** 2)
+            total += v * np.sum(Z[i].astype(np.float64) ** 2)
+    assert self_expression_residual(Zs, C, weights) == pytest.approx(left / total, rel=1e-12)
+
+
+def test_self_expression_residual_at_its_ends():
+    Z = np.random.default_rng(2).normal(size=(5, 3))
+    assert self_expression_residual([Z], np.eye(5)) == 0
+    assert self_expression_residual([Z], np.zeros((5, 5))) == 1
+    assert np.isnan(self_expression_residual([0 * Z], np.eye(5)))
+    with pytest.raises(TypeError, match=r"list of views, got ndarray: write \[Z\]"):
+        self_expression_residual(Z, np.eye(5))
+
+
+def test_eigengap_is_between_the_right_two():
+    W = np.kron(np.eye(3), np.ones((4, 4)) - np.eye(4))  # three parts: eigenvalues 0, 0, 0 and 4/3 nine times
+    assert eigengap(W, 3) == pytest.approx(4 / 3)
+    for n_clusters in (1, 2, 4, 11):
+        assert eigengap(W, n_clusters) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("function", [clustering_accuracy, nmi, ari, purity, score])
+def test_every_score_checks_its_labels(function):
+    with pytest.raises(ValueError, match="equally long, got 3 and 2"):
+        function([0, 1, 1], [0, 1])
+    with pytest.raises(TypeError, match="y_true is None"):
+        function(None, [0, 1])

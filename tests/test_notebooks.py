@@ -1,0 +1,139 @@
+"""Static checks of the notebooks as they are committed; nbval runs them and compares the checked cells."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+EXPECTED = [
+    "00_start_here",
+    "01_data_and_modalities",
+    "02_self_expression",
+    "03_spectral_clustering",
+    "04_dsc_networks",
+    "08_affinity_fusion",
+    "09_bdgp_listing",
+]
+ABSOLUTE_PATH = re.compile(r"(?<![\w.~])/(?:home|root|tmp|work|Users|opt|usr|var|mnt)/|\b[A-Z]:\\\\?\w")
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request):
+    content = json.loads(request.param.read_text(encoding="utf-8"))
+    for cell in content["cells"]:
+        cell["source"] = "".join(cell["source"])
+    content["path"] = request.param
+    return content
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def markdown(notebook):
+    return "\n\n".join(cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+
+
+def texts(outputs):
+    """Yield what a reader sees as text: streams, and results that are no pictures."""
+    for output in outputs:
+        data = output.get("data", {"text/plain": output.get("text", "")})
+        for kind, value in data.items():
+            if not kind.startswith("image/"):
+                yield "".join(value) if isinstance(value, (str, list)) else json.dumps(value)
+
+
+def test_the_course_is_complete():
+    assert [path.stem for path in NOTEBOOKS if re.match(r"\d\d_", path.name)] == EXPECTED
+
+
+def test_first_code_cell_prints_versions_and_device(notebook):
+    first = code_cells(notebook)[0]
+    printed = "\n".join(texts(first["outputs"]))
+    assert re.search(r"torch\W+\d+\.\d+", printed), "no version of torch"
+    assert re.search(r"\b(cpu|cuda)\b", printed, re.IGNORECASE), "no device"
+    assert "NBVAL_CHECK_OUTPUT" not in first["source"], "versions differ between machines"
+
+
+def test_one_parameters_cell_of_literals_comes_next(notebook):
+    cells = code_cells(notebook)
+    tagged = [k for k, cell in enumerate(cells) if "parameters" in cell["metadata"].get("tags", [])]
+    assert tagged == [1], "the parameters cell is the second code cell, and the only one"
+    names = []
+    for statement in ast.parse(cells[1]["source"]).body:
+        assert isinstance(statement, ast.Assign) and len(statement.targets) == 1, ast.unparse(statement)
+        assert isinstance(statement.targets[0], ast.Name), ast.unparse(statement)
+        names.append(statement.targets[0].id)
+        literal = ast.literal_eval(statement.value)
+        assert _is_yaml_like(literal), f"{names[-1]} = {literal!r}"
+    assert names and len(set(names)) == len(names)
+
+
+def _is_yaml_like(value):
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_yaml_like(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(map(_is_yaml_like, value))
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def test_it_was_executed_from_top_to_bottom(notebook):
+    counts = [cell["execution_count"] for cell in code_cells(notebook) if cell["source"].strip()]
+    assert counts == list(range(1, len(counts) + 1)), "run `make notebooks`"
+
+
+def test_no_errors_and_nothing_on_stderr(notebook):
+    for cell in code_cells(notebook):
+        for output in cell["outputs"]:
+            assert output["output_type"] != "error", output
+            assert output.get("name") != "stderr", output
+
+
+def test_no_absolute_paths(notebook):
+    for cell in notebook["cells"]:
+        for text in [cell["source"], *texts(cell.get("outputs", []))]:
+            found = ABSOLUTE_PATH.search(text)
+            assert found is None, text[max(0, found.start() - 40) : found.end() + 40]
+
+
+def test_some_outputs_are_checked(notebook):
+    checked = [cell for cell in code_cells(notebook) if re.search(r"^# *NBVAL_CHECK_OUTPUT", cell["source"], re.M)]
+    assert checked
+    for cell in checked:
+        assert list(texts(cell["outputs"])), "a checked cell without text checks nothing"
+
+
+def test_exercises_have_expected_answers(notebook):
+    sections = re.split(r"^#{1,6} +", markdown(notebook), flags=re.M)
+    exercises = [section for section in sections if re.search(r"\bExercise\b", section.split("\n")[0])]
+    assert 2 <= len(exercises) <= 4
+    for exercise in exercises:
+        assert re.search(r"answer|expect", exercise, re.IGNORECASE), exercise
+
+
+def test_links_lead_somewhere(notebook):
+    for target in re.findall(r"\]\(([^)\s]+)\)", markdown(notebook)):
+        if not re.match(r"[a-z]+:|#", target):
+            assert (FOLDER / target.split("#")[0]).exists(), target
+
+
+def test_teaching_text_equations_and_pictures(notebook):
+    outputs = [output for cell in code_cells(notebook) for output in cell["outputs"]]
+    assert any("image/png" in output.get("data", {}) for output in outputs), "no picture"
+    assert "$" in markdown(notebook), "no equation"
+
+
+def test_metadata_is_clean_and_the_file_small(notebook):
+    assert notebook["path"].stat().st_size < 600_000
+    assert set(notebook["metadata"]) <= {"kernelspec", "language_info"}
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    ids = [cell["id"] for cell in notebook["cells"]]
+    assert len(set(ids)) == len(ids)
+    for cell in notebook["cells"]:
+        assert set(cell["metadata"]) <= {"tags"}, cell["metadata"]

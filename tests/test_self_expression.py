@@ -1,0 +1,72 @@
+"""The self-expression layer and its closed form, against slow float64 formulas."""
+
+import numpy as np
+import pytest
+import torch
+
+from dmsc.self_expression import RIDGES, SelfExpression, choose_ridge, ridge_self_expression
+
+
+def slow_ridge(Zs, ridge, zero_diagonal, weights):
+    """Row by row: least squares of z_i on the others."""
+    Z = np.concatenate([np.sqrt(v) * Z for v, Z in zip(weights, Zs, strict=True)], axis=1)
+    N = len(Z)
+    C = np.zeros((N, N))
+    for i in range(N):
+        others = [j for j in range(N) if j != i or not zero_diagonal]
+        A = Z[others]
+        C[i, others] = np.linalg.solve(A @ A.T + ridge * np.eye(len(others)), A @ Z[i])
+    return C
+
+
+@pytest.mark.parametrize("zero_diagonal", [True, False])
+def test_closed_form_equals_row_by_row_least_squares(zero_diagonal):
+    rng = np.random.default_rng(0)
+    Zs = [rng.normal(size=(12, 3, 2)), rng.normal(size=(12, 4))]
+    weights = [0.3, 2.0]
+    C = ridge_self_expression(Zs, 0.5, zero_diagonal=zero_diagonal, weights=weights).numpy()
+    np.testing.assert_allclose(C, slow_ridge([Z.reshape(12, -1) for Z in Zs], 0.5, zero_diagonal, weights), atol=1e-10)
+
+
+def test_closed_form_is_the_minimum_of_the_loss():
+    rng = np.random.default_rng(1)
+    Z = torch.tensor(rng.normal(size=(10, 4)))
+    C = ridge_self_expression([Z], 0.7)
+
+    def objective(C):
+        return ((Z - C @ Z) ** 2).sum() + 0.7 * (C**2).sum()
+
+    for _ in range(20):
+        step = torch.tensor(rng.normal(size=C.shape)).fill_diagonal_(0)
+        assert objective(C + 1e-3 * step) > objective(C)
+
+
+@pytest.mark.parametrize("zero_diagonal", [True, False])
+@pytest.mark.parametrize("p", [1, 2])
+def test_layer_equals_the_plain_formula(zero_diagonal, p):
+    layer = SelfExpression(6, zero_diagonal=zero_diagonal).double()
+    layer.set_coefficients(torch.randn(6, 6, dtype=torch.float64))
+    C = layer.weight.detach().clone()
+    if zero_diagonal:
+        C = C - torch.diag(torch.diag(C))
+    Z = torch.randn(6, 3, dtype=torch.float64)
+    torch.testing.assert_close(layer(Z), C @ Z)
+    torch.testing.assert_close(layer.norm(p), (C.abs() ** p).sum())
+    torch.testing.assert_close(layer.coefficients, C)
+    (layer(Z).square().sum() + layer.norm(p)).backward()
+    diagonal = layer.weight.grad.diagonal()
+    assert torch.allclose(diagonal, torch.zeros(6, dtype=torch.float64), atol=1e-12) == zero_diagonal
+
+
+def test_initial_value():
+    assert torch.all(SelfExpression(4, 1e-8).coefficients == 1e-8)
+    assert torch.all(SelfExpression(4, 1e-8, zero_diagonal=True).coefficients.diagonal() == 0)
+
+
+def test_ridge_is_chosen_by_the_held_out_features():
+    """More noise asks for more ridge."""
+    rng = np.random.default_rng(0)
+    clean = rng.normal(size=(60, 3)) @ rng.normal(size=(3, 40))
+    noisy = clean + 2 * rng.normal(size=clean.shape)
+    assert choose_ridge([clean]) == min(RIDGES)
+    assert choose_ridge([noisy]) == max(RIDGES)

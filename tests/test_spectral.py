@@ -1,0 +1,268 @@
+"""Threshold, affinity and clustering against slow definitions, and on graphs that break other solvers."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+from sklearn.cluster import SpectralClustering
+from sklearn.metrics import adjusted_rand_score
+
+from dmsc import eigen
+from dmsc.spectral import build_affinity, spectral_clustering, spectral_embedding, threshold_coefficients
+
+ASSIGNMENTS = ("kmeans", "discretize")
+
+
+def slow_threshold(C, ratio):
+    """The listing's loop with its lost ``else`` put back, in float64 and sorted stably."""
+    if ratio >= 1:
+        return C
+    kept = np.zeros_like(C)
+    for i in range(C.shape[1]):
+        column = np.abs(C[:, i].astype(np.float64))
+        order = np.argsort(-column, kind="stable")
+        total, running, t = np.sum(column[order]), 0.0, 0
+        while t < len(order):
+            running += column[order[t]]
+            t += 1
+            if running > ratio * total:
+                break
+        kept[order[:t], i] = C[order[:t], i]
+    return kept
+
+
+def slow_subspace(C, n_clusters, dim, alpha, unit_diagonal=False):
+    """The listing's post_proC with its lost products put back, in float64 with a full SVD."""
+    C = 0.5 * (C.astype(np.float64) + C.T)
+    if unit_diagonal:
+        C = C - np.diag(np.diag(C)) + np.eye(len(C))
+    r = min(dim * n_clusters + 1, len(C) - 1)
+    U, S, _ = np.linalg.svd(C)
+    U = U[:, :r] @ np.diag(np.sqrt(S[:r]))
+    for i in range(len(U)):
+        length = np.sqrt(np.sum(U[i] ** 2))
+        U[i] = U[i] / length if length > 1e-12 else 0
+    Z = U @ U.T
+    Z = Z * (Z > 0)
+    L = np.abs(Z**alpha)
+    L = L / L.max()
+    return 0.5 * (L + L.T)
+
+
+def blocks(sizes, noise=0.0, seed=0):
+    """Affinity with one fully connected block for each size, shuffled; returns W and the true labels."""
+    rng = np.random.default_rng(seed)
+    y = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    between = noise * rng.uniform(size=(len(y), len(y)))
+    W = np.where(y[:, None] == y, rng.uniform(0.5, 1, between.shape), between)
+    return W + W.T, y
+
+
+def matrices():
+    rng = np.random.default_rng(1)
+    random = rng.normal(size=(40, 40))
+    zero_columns = random.copy()
+    zero_columns[:, ::3] = 0
+    yield "random", random
+    yield "float32", random.astype(np.float32)
+    yield "tied", rng.integers(-2, 3, (40, 40)).astype(float)
+    yield "all equal", np.full((30, 30), -0.1)
+    yield "integers", rng.integers(-3, 4, (20, 20))
+    yield "zero columns", zero_columns
+    sparse = rng.uniform(size=(300, 300)) < 0.02  # wide enough for two blocks of columns
+    yield "sparse", np.where(sparse, rng.normal(size=(300, 300)), 0)
+    yield "powers of two", 2 * np.eye(16, k=1) - np.eye(16, k=2) + np.eye(16)
+    yield "one", np.array([[3.0]])
+
+
+@pytest.mark.parametrize("ratio", [1e-9, 0.1, 0.25, 0.36, 0.5, 0.75, 1 - 1e-12, np.nextafter(1, 0), 1])
+@pytest.mark.parametrize("C", [pytest.param(C, id=name) for name, C in matrices()])
+def test_threshold_equals_the_loop(C, ratio):
+    before = C.copy()
+    kept = threshold_coefficients(C, ratio)
+    assert kept.dtype == C.dtype and not np.shares_memory(kept, C)
+    np.testing.assert_array_equal(kept, slow_threshold(C, ratio))
+    np.testing.assert_array_equal(C, before)
+
+
+def test_threshold_keeps_the_entry_that_crosses_and_the_upper_of_equals():
+    C = np.zeros((4, 4))
+    C[:, 0] = [1, -4, 2, 1]  # l1 norm 8: the sums are 4, 6, 7, 8
+    np.testing.assert_array_equal(threshold_coefficients(C, 0.49)[:, 0], [0, -4, 0, 0])
+    np.testing.assert_array_equal(threshold_coefficients(C, 0.50)[:, 0], [0, -4, 2, 0])  # 4 does not exceed 4
+    np.testing.assert_array_equal(threshold_coefficients(C, 0.80)[:, 0], [1, -4, 2, 0])
+
+
+def test_plain_affinity():
+    C = np.array([[1.0, -2.0], [3.0, 0.0]])
+    np.testing.assert_array_equal(build_affinity(C), [[2, 5], [5, 0]])
+
+
+@pytest.mark.parametrize(
+    "n, dim, alpha, unit", [(60, 3, 1, False), (60, 6, 8, False), (60, 12, 3.5, True), (9, 6, 8, True)]
+)
+def test_subspace_affinity_equals_the_slow_definition(n, dim, alpha, unit):
+    C = np.random.default_rng(2).normal(size=(n, n))
+    W = build_affinity(C, "subspace", n_clusters=4, dim=dim, alpha=alpha, unit_diagonal=unit)
+    np.testing.assert_allclose(W, slow_subspace(C, 4, dim, alpha, unit), atol=1e-8)
+    assert np.array_equal(W, W.T) and W.min() >= 0 and W.max() == 1
+
+
+def test_subspace_affinity_ignores_rounding():
+    rng = np.random.default_rng(3)
+    B = rng.normal(size=(50, 3))
+    B[[4, 20]] = 0  # points that no coefficient touches
+    C = B @ B.T  # rank 3, fewer than the 13 directions asked for
+    W = build_affinity(C, "subspace", n_clusters=4, dim=3, alpha=2)
+    unit = B / np.maximum(np.linalg.norm(B, axis=1, keepdims=True), 1e-300)
+    # C = B Bᵀ: U S Uᵀ itself, so the rows of U √S have the inner products of the rows of B
+    np.testing.assert_allclose(W, np.maximum(unit @ unit.T, 0) ** 2, atol=1e-7)
+    assert not build_affinity(np.zeros((5, 5)), "subspace", n_clusters=2, dim=2).any()
+    assert build_affinity(np.ones((1, 1)), "subspace", n_clusters=1, dim=1).shape == (1, 1)
+
+
+def test_embedding_against_the_formula():
+    W, _ = blocks([20, 15, 10], noise=0.3)
+    A = W - np.diag(np.diag(W))
+    D = np.diag(1 / np.sqrt(A.sum(1)))
+    values, vectors = np.linalg.eigh(np.eye(45) - D @ A @ D)
+    rows = vectors[:, :4] / np.linalg.norm(vectors[:, :4], axis=1, keepdims=True)
+    eigenvalues, F = spectral_embedding(W, 4)
+    np.testing.assert_allclose(eigenvalues, values[:4], atol=1e-10)
+    np.testing.assert_allclose(F @ F.T, rows @ rows.T, atol=1e-8)  # the same up to signs
+    np.testing.assert_allclose(spectral_embedding(1e-200 * W, 4)[1], F, atol=1e-8)  # scale plays no part
+
+
+def test_embedding_of_a_graph_in_parts():
+    W, y = blocks([12, 9, 7])
+    eigenvalues, F = spectral_embedding(W, 4)
+    np.testing.assert_allclose(eigenvalues[:3], 0, atol=1e-12)
+    assert eigenvalues[3] > 0.5
+    assert F[y == 0, 0].all() and not F[y == 0, 1:3].any()  # the largest part comes first
+    assert F[y == 2, 2].all() and not F[y == 2, :2].any()
+    assert (F[np.argmax(np.abs(F), axis=0), range(4)] > 0).all()
+
+
+@pytest.mark.parametrize("assign", ASSIGNMENTS)
+@pytest.mark.parametrize(
+    "sizes, noise", [([30, 20, 25, 10], 0.2), ([30, 20, 25, 10], 0), ([6] * 20, 0.02), ([50, 50], 0.3)]
+)
+def test_blocks_are_found(assign, sizes, noise):
+    W, y = blocks(sizes, noise)
+    labels = spectral_clustering(W, len(sizes), assign=assign, seed=1)
+    assert labels.dtype == np.int64 and set(labels) == set(range(len(sizes)))
+    assert adjusted_rand_score(y, labels) == 1
+
+
+@pytest.mark.parametrize("assign", ASSIGNMENTS)
+def test_agrees_with_scikit_learn(assign):
+    W, _ = blocks([40, 35, 25], noise=0.5, seed=4)
+    theirs = SpectralClustering(3, affinity="precomputed", assign_labels=assign, random_state=0)
+    assert adjusted_rand_score(theirs.fit_predict(W), spectral_clustering(W, 3, assign=assign)) == 1
+
+
+def odd_graphs():
+    rng = np.random.default_rng(5)
+    isolated, _ = blocks([10, 10])
+    isolated[[0, 5, 6]] = 0
+    isolated[:, [0, 5, 6]] = 0
+    line = np.diag(np.ones(29), 1)
+    sparse = rng.uniform(size=(60, 60)) * (rng.uniform(size=(60, 60)) < 0.02)
+    yield "isolated points", isolated
+    yield "more parts than clusters", blocks([5, 4, 3, 3, 2, 2, 1, 1])[0]
+    yield "fewer parts than clusters", blocks([12, 9])[0]
+    yield "all zero", np.zeros((12, 12))
+    yield "diagonal only", np.eye(12)
+    yield "line", line + line.T
+    yield "sparse", sparse + sparse.T
+    yield "all equal", np.ones((12, 12))
+    yield "pairs", np.kron(np.eye(20), 1 - np.eye(2))
+    yield "tiny values", 1e-310 * blocks([8, 8])[0]
+    yield "huge values", 8e307 * blocks([8, 8])[0]
+
+
+@pytest.mark.parametrize("assign", ASSIGNMENTS)
+@pytest.mark.parametrize("W", [pytest.param(W, id=name) for name, W in odd_graphs()])
+@pytest.mark.filterwarnings("error")
+def test_odd_graphs_get_labels(W, assign):
+    start = time.perf_counter()
+    for n_clusters in (1, 2, 5, len(W) - 1, len(W)):
+        labels = spectral_clustering(W, n_clusters, assign=assign, seed=3)
+        assert labels.shape == (len(W),) and labels.dtype == np.int64
+        assert labels.min() >= 0 and labels.max() < n_clusters
+        np.testing.assert_array_equal(labels, spectral_clustering(W, n_clusters, assign=assign, seed=3))
+    assert np.array_equal(labels, np.arange(len(W)))  # N clusters of N points
+    assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize("assign", ASSIGNMENTS)
+def test_isolated_points_do_not_disturb_the_others(assign):
+    W, y = blocks([15, 12, 10], noise=0.1)
+    alone = [3, 17]
+    W[alone] = 0
+    W[:, alone] = 0
+    _, F = spectral_embedding(W, 3)
+    assert not F[alone].any()
+    others = np.setdiff1d(np.arange(len(y)), alone)
+    assert adjusted_rand_score(y[others], spectral_clustering(W, 3, assign=assign)[others]) == 1
+
+
+def test_more_parts_than_clusters_keeps_the_large_ones_apart():
+    W, y = blocks([20, 15, 10, 2, 1])
+    labels = spectral_clustering(W, 3)
+    for k, other in itertools.combinations(range(3), 2):
+        assert len(set(labels[y == k])) == 1 and set(labels[y == k]).isdisjoint(labels[y == other])
+
+
+def test_number_of_components_differs_from_number_of_clusters():
+    W, y = blocks([20, 15, 10], noise=0.1)
+    assert adjusted_rand_score(y, spectral_clustering(W, 3, n_components=2)) == 1
+
+
+@pytest.mark.parametrize("parts", [[60, 60, 60], [130, 50]])
+def test_lanczos_agrees_with_the_dense_solver(monkeypatch, parts):
+    W, y = blocks(parts, noise=0.05 * (len(parts) == 2))  # three equal parts, or one connected graph
+    C = np.random.default_rng(6).normal(size=(180, 180)) + 5 * (y[:, None] == y)
+    dense = spectral_embedding(W, 3), build_affinity(C, "subspace", n_clusters=2, dim=3)
+    calls = []
+
+    def counted(*args, **kwargs):
+        calls.append(kwargs["which"])
+        return lanczos(*args, **kwargs)
+
+    lanczos = eigen.eigsh
+    monkeypatch.setattr(eigen, "eigsh", counted)
+    monkeypatch.setattr(eigen, "DENSE_LIMIT", 50)
+    (values, F), W_lanczos = spectral_embedding(W, 3), build_affinity(C, "subspace", n_clusters=2, dim=3)
+    assert set(calls) == {"LA", "LM"}
+    np.testing.assert_allclose(values, dense[0][0], atol=1e-8)
+    np.testing.assert_allclose(F, dense[0][1], atol=1e-6)
+    np.testing.assert_allclose(W_lanczos, dense[1], atol=1e-6)
+
+
+def test_a_lanczos_that_does_not_settle_gives_way(monkeypatch):
+    C = np.random.default_rng(7).normal(size=(90, 90))
+    dense = build_affinity(C, "subspace", n_clusters=2, dim=3)
+
+    def never_settles(*args, **kwargs):
+        raise eigen.ArpackError(-9999)
+
+    monkeypatch.setattr(eigen, "eigsh", never_settles)
+    monkeypatch.setattr(eigen, "DENSE_LIMIT", 50)
+    np.testing.assert_array_equal(build_affinity(C, "subspace", n_clusters=2, dim=3), dense)
+
+
+def test_refusals_name_the_way_out():
+    C = np.random.default_rng(8).normal(size=(6, 6))
+    with pytest.raises(ValueError, match="symmetric.*build_affinity"):
+        spectral_clustering(np.abs(C), 2)
+    with pytest.raises(ValueError, match="non-negative.*build_affinity"):
+        spectral_clustering(C + C.T, 2)
+    with pytest.raises(TypeError, match=r"W\.toarray\(\)"):
+        spectral_clustering(csr_matrix(np.eye(6)), 2)
+    with pytest.raises(ValueError, match="needs n_clusters and dim, got n_clusters=3, dim=None"):
+        build_affinity(C, "subspace", n_clusters=3)
