@@ -7,6 +7,7 @@ from .data import Dataset, list_datasets, load_dataset
 from .experiment import run_experiment
 from .model import SubspaceNetwork
 from .presets import METHODS, Method, preset
+from .results import show_versions
 from .self_expression import SelfExpression, ridge_self_expression
 from .spectral import build_affinity, spectral_clustering, spectral_embedding, threshold_coefficients
 from .training import finetune, pretrain
@@ -15,6 +16,6 @@ __version__ = "0.1.0"
 
 __all__ = [
     "METHODS", "Dataset", "Method", "SelfExpression", "SubspaceNetwork", "build_affinity", "finetune", "list_datasets",
-    "load_dataset", "preset", "pretrain", "ridge_self_expression", "run_experiment", "spectral_clustering",
-    "spectral_embedding", "threshold_coefficients",
+    "load_dataset", "preset", "pretrain", "ridge_self_expression", "run_experiment", "show_versions",
+    "spectral_clustering", "spectral_embedding", "threshold_coefficients",
 ]  # fmt: skip

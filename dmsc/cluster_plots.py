@@ -7,8 +7,8 @@ import numpy as np
 import seaborn as sns
 from scipy.optimize import linear_sum_assignment
 
-from dmsc.checks import integer, square_matrix
-from dmsc.metrics import clustering_accuracy, contingency
+from .checks import integer, square_matrix
+from .metrics import clustering_accuracy, contingency
 
 WIDTH, MAX_HEIGHT = 9.0, 3.5  # inches
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dmsc import datasets
+from . import datasets
 
 __all__ = ["Dataset", "list_datasets", "load_dataset"]
 

@@ -12,9 +12,9 @@ import re
 
 import numpy as np
 
-from dmsc.files import find_file
-from dmsc.readers import read_idx, read_mat, read_npz, require_numeric
-from dmsc.views import crop, edge_map, resize, vectors_as_image, words_as_image
+from .files import find_file
+from .readers import read_idx, read_mat, read_npz, require_numeric
+from .views import crop, edge_map, resize, vectors_as_image, words_as_image
 
 __all__ = ["COMPONENTS", "LOADERS", "OWN_FILES"]
 

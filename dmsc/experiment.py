@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +15,14 @@ import numpy as np
 import torch
 
 from . import metrics
+from .checks import integer
 from .data import Dataset
 from .losses import repeat_last
 from .model import SubspaceNetwork
 from .presets import Method, PostProcessing
 from .results import environment, peak_memory_mb, thin
 from .self_expression import choose_ridge, ridge_self_expression
-from .spectral import build_affinity, spectral_clustering, threshold_coefficients
+from .spectral import SEED_LIMIT, build_affinity, spectral_clustering, threshold_coefficients
 from .training import as_tensors, finetune, pretrain, resolve_device, seed_everything
 
 __all__ = ["Experiment", "build_model", "cluster", "raw_self_expression", "run_experiment", "run_id"]
@@ -180,7 +182,7 @@ def run_experiment(
     ValueError
         If the dataset, the method and the checkpoints don't fit together.
     """
-    device = resolve_device(device)
+    device, seed = resolve_device(device), integer("seed", seed, 0, SEED_LIMIT)
     config = _config(dataset, method, seed)
     loop = {"checkpoint_every": checkpoint_every, "resume": resume, "config": config, "progress": progress}
     folder = None if checkpoint_dir is None else Path(checkpoint_dir)
@@ -238,7 +240,7 @@ def run_experiment(
         "peak_memory_mb": peak_memory_mb(device),
         "metrics": {"network": network_scores, "raw": {**raw_scores, "ridge": ridge}},
         "label_free": {
-            "self_expression_residual": residual,
+            "self_expression_residual": residual if math.isfinite(residual) else None,  # nan: all latents died
             "pretrain_reconstruction_error": reconstruction_error,
             "objective": second["loss"][-1] if second else None,
         },

@@ -11,8 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
+
+from .checks import one_of
 
 __all__ = ["LossWeights", "finetuning_terms", "weighted_squared_error"]
 
@@ -43,12 +46,13 @@ class LossWeights:
     norm: int = 2
 
     def __post_init__(self) -> None:
-        if self.norm not in (1, 2):
-            raise ValueError(f"norm must be 1 or 2, got {self.norm!r}")
+        one_of("norm", self.norm, (1, 2))
         for field in ("reconstruction", "self_expression"):
             value = getattr(self, field)
-            if not value or min(value) < 0:
-                raise ValueError(f"{field} weights must be non-negative and at least one, got {value!r}")
+            value = (value,) if isinstance(value, Real) else tuple(value)
+            if not value or not all(isinstance(w, Real) and w >= 0 for w in value):
+                raise ValueError(f"{field} needs at least one weight, none negative, got {value!r}")
+            object.__setattr__(self, field, value)
         for field in ("lambda_regularization", "lambda_self_expression"):
             if not getattr(self, field) >= 0:
                 raise ValueError(f"{field} must be non-negative, got {getattr(self, field)!r}")

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from dmsc.checks import integer, square_matrix
-from dmsc.spectral import spectral_embedding
+from .checks import integer, square_matrix
+from .spectral import spectral_embedding
 
 
 def contingency(y_true, y_pred):

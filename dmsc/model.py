@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from .checks import integer
 from .networks import Architecture, build_decoder, build_encoder, latent_shape
 from .self_expression import SelfExpression
 
@@ -57,13 +58,11 @@ class SubspaceNetwork(nn.Module):
         chunk_size: int | None = None,
     ):
         super().__init__()
-        if chunk_size is not None and chunk_size < 1:
-            raise ValueError(f"chunk_size must be a positive integer or None, got {chunk_size!r}")
         self.encoders = nn.ModuleList(build_encoder(shape, architecture) for shape in view_shapes)
         self.decoders = nn.ModuleList(build_decoder(shape, architecture) for shape in view_shapes)
         self.latent_shapes = [latent_shape(shape, architecture) for shape in view_shapes]
         self.self_expression = SelfExpression(n_samples, coefficients_init, zero_diagonal)
-        self.chunk_size = chunk_size
+        self.chunk_size = chunk_size if chunk_size is None else integer("chunk_size", chunk_size, 1)
 
     def encode(self, Xs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Return the latents, one (N, d) per view."""

@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .checks import integer, one_of
+
 __all__ = ["Architecture", "Conv", "build_decoder", "build_encoder", "latent_shape"]
 
 ACTIVATIONS = {"relu": nn.ReLU, "none": nn.Identity}
@@ -48,9 +50,7 @@ class Conv:
 
     def __post_init__(self) -> None:
         for field in ("channels", "kernel", "stride"):
-            value = getattr(self, field)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"a convolution's {field} must be a positive integer, got {value!r}")
+            integer(field, getattr(self, field), 1)
         if self.padding != "same" and (not isinstance(self.padding, int) or self.padding < 0):
             raise ValueError(f"padding must be 'same' or a non-negative integer, got {self.padding!r}")
 
@@ -62,7 +62,7 @@ class Architecture:
     Parameters
     ----------
     convolutions : tuple of Conv
-        Layers for image views, input to latent. The decoder mirrors them.
+        Layers (or the tuples of their arguments) for image views, input to latent. The decoder mirrors them.
     dense : tuple of int
         Widths of the layers for vector views; the last one is the latent dimension.
     activation, output_activation : {"relu", "none"}
@@ -80,12 +80,13 @@ class Architecture:
 
     def __post_init__(self) -> None:
         for field in ("activation", "output_activation"):
-            if getattr(self, field) not in ACTIVATIONS:
-                raise ValueError(f"{field} must be one of {sorted(ACTIVATIONS)}, got {getattr(self, field)!r}")
-        if self.initialization not in INITIALIZATIONS:
-            raise ValueError(f"initialization must be one of {INITIALIZATIONS}, got {self.initialization!r}")
+            one_of(field, getattr(self, field), ACTIVATIONS)
+        one_of("initialization", self.initialization, INITIALIZATIONS)
         if not self.convolutions or not self.dense:
             raise ValueError("an architecture needs at least one convolution and one dense width")
+        layers = tuple(layer if isinstance(layer, Conv) else Conv(*layer) for layer in self.convolutions)
+        object.__setattr__(self, "convolutions", layers)
+        object.__setattr__(self, "dense", tuple(integer("dense", width, 1) for width in self.dense))
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import seaborn as sns
 
-from dmsc.checks import integer
-from dmsc.cluster_plots import (
+from .checks import integer
+from .cluster_plots import (
     MAX_HEIGHT,
     WIDTH,
     colors,

@@ -9,9 +9,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from numbers import Real
 
+from .checks import integer, one_of, positive_number
 from .losses import LossWeights
 from .networks import Architecture, Conv
+from .spectral import ASSIGNMENTS
 
 __all__ = ["METHODS", "Method", "PostProcessing", "preset"]
 
@@ -37,6 +40,12 @@ class PostProcessing:
     alpha: float = 4.0
     unit_diagonal: bool = False
     assign: str = "discretize"
+
+    def __post_init__(self) -> None:
+        positive_number("ratio", self.ratio, at_most=1)
+        positive_number("alpha", self.alpha)
+        integer("dim", self.dim, 1)
+        one_of("assign", self.assign, ASSIGNMENTS)
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,16 @@ class Method:
     finetune_epochs: int = 100
     learning_rate: float = 1e-3
     paper_epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        integer("pretrain_epochs", self.pretrain_epochs, 0)
+        integer("finetune_epochs", self.finetune_epochs, 0)
+        if self.pretrain_batch_size is not None:
+            integer("pretrain_batch_size", self.pretrain_batch_size, 1)
+        positive_number("learning_rate", self.learning_rate)
+        positive_number("input_scale", self.input_scale)
+        if self.coefficients_init != "ridge" and not isinstance(self.coefficients_init, Real):
+            raise ValueError(f"coefficients_init must be a number or 'ridge', got {self.coefficients_init!r}")
 
 
 def papers_lambda(K: int) -> float:

@@ -19,6 +19,8 @@ import numpy as np
 import scipy.io
 import torch
 
+from .training import resolve_device
+
 __all__ = [
     "csv_table",
     "environment",
@@ -27,6 +29,7 @@ __all__ = [
     "peak_memory_mb",
     "save_coefficients",
     "save_record",
+    "show_versions",
     "summarize",
     "thin",
     "write_text",
@@ -52,6 +55,15 @@ def environment() -> dict:
         "versions": versions,
         "git": _git_state(),
     }
+
+
+def show_versions(device: str = "auto") -> None:
+    """Print on one line what the following numbers depend on: versions, threads and the device that is used."""
+    found = environment()
+    versions = " · ".join(f"{name} {number}" for name, number in found["versions"].items())
+    device = resolve_device(device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {found['threads']} threads"
+    print(f"python {found['python']} · {versions} · device: {name}")
 
 
 def _git_state() -> dict:

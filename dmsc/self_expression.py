@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from .checks import integer, positive_number
+
 __all__ = ["RIDGES", "SelfExpression", "choose_ridge", "ridge_self_expression"]
 
 #: Penalties that :func:`choose_ridge` tries.
@@ -38,6 +40,7 @@ class SelfExpression(nn.Module):
 
     def __init__(self, n_samples: int, init: float = 1e-4, zero_diagonal: bool = False):
         super().__init__()
+        n_samples = integer("n_samples", n_samples, 1)
         self.weight = nn.Parameter(torch.full((n_samples, n_samples), float(init)))
         self.zero_diagonal = zero_diagonal
 
@@ -108,8 +111,7 @@ def ridge_self_expression(
     Ji, Salzmann, Li, "Efficient Dense Subspace Clustering", WACV 2014; Lu et al., "Robust and Efficient Subspace
     Segmentation via Least Squares Regression", ECCV 2012, eq. 14.
     """
-    if not ridge > 0:
-        raise ValueError(f"ridge must be positive, got {ridge!r}")
+    ridge = positive_number("ridge", ridge)
     Zs = [torch.as_tensor(np.array(Z) if isinstance(Z, np.ndarray) else Z.detach()).flatten(1).double() for Z in Zs]
     weights = [1.0] * len(Zs) if weights is None else list(weights)
     if not Zs or len(weights) != len(Zs):

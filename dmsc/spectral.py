@@ -12,8 +12,8 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from dmsc.checks import integer, one_of, positive_number, square_matrix
-from dmsc.eigen import eigenpairs, smallest_eigenpairs
+from .checks import integer, one_of, positive_number, square_matrix
+from .eigen import eigenpairs, smallest_eigenpairs
 
 POST_PROCESSINGS = ("plain", "subspace")
 ASSIGNMENTS = ("kmeans", "discretize")

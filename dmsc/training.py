@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .checkpoints import load_checkpoint, save_checkpoint
+from .checks import integer, positive_number
 from .losses import LossWeights, finetuning_terms, weighted_squared_error
 from .model import SubspaceNetwork
 
@@ -103,14 +104,13 @@ def pretrain(
     Ji et al., NIPS 2017, section 3.3.
     """
     n_samples = _check_views(model, Xs)
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be a positive integer or None, got {batch_size!r}")
-    optimizer = torch.optim.Adam(model.autoencoder_parameters(), lr=_check_rate(learning_rate))
+    batch_size = n_samples if batch_size is None else integer("batch_size", batch_size, 1)
+    optimizer = torch.optim.Adam(model.autoencoder_parameters(), lr=positive_number("learning_rate", learning_rate))
     order = torch.Generator().manual_seed(seed)
     device = Xs[0].device
 
     def epoch_step() -> dict[str, torch.Tensor]:
-        if batch_size is None or batch_size >= n_samples:
+        if batch_size >= n_samples:
             batches = [Xs]
         else:
             shuffled = torch.randperm(n_samples, generator=order).to(device)
@@ -172,7 +172,7 @@ def finetune(
     n_samples = _check_views(model, Xs)
     if n_samples != len(model.self_expression.weight):
         raise ValueError(f"the model expresses {len(model.self_expression.weight)} samples, but Xs hold {n_samples}")
-    optimizer = torch.optim.Adam(model.parameters(), lr=_check_rate(learning_rate))
+    optimizer = torch.optim.Adam(model.parameters(), lr=positive_number("learning_rate", learning_rate))
 
     def epoch_step() -> dict[str, torch.Tensor]:
         optimizer.zero_grad()
@@ -201,10 +201,7 @@ def _train(
     progress: bool = True,
 ) -> History:
     """Run the epochs that are left: the bookkeeping that both steps share."""
-    if not isinstance(epochs, int) or epochs < 0:
-        raise ValueError(f"epochs must be a non-negative integer, got {epochs!r}")
-    if checkpoint_every < 1:
-        raise ValueError(f"checkpoint_every must be a positive integer, got {checkpoint_every!r}")
+    epochs, checkpoint_every = integer("epochs", epochs, 0), integer("checkpoint_every", checkpoint_every, 1)
     parts = {
         "step": step,
         "model": model,
@@ -242,9 +239,3 @@ def _check_views(model: SubspaceNetwork, Xs: Sequence[torch.Tensor]) -> int:
     if len({len(X) for X in Xs}) != 1:
         raise ValueError(f"all views must have the same samples, got {[len(X) for X in Xs]}")
     return len(Xs[0])
-
-
-def _check_rate(learning_rate: float) -> float:
-    if not learning_rate > 0:
-        raise ValueError(f"learning_rate must be positive, got {learning_rate!r}")
-    return learning_rate

@@ -12,7 +12,13 @@ from sklearn.cluster import SpectralClustering
 from sklearn.metrics import adjusted_rand_score
 
 from dmsc import eigen
-from dmsc.spectral import build_affinity, spectral_clustering, spectral_embedding, threshold_coefficients
+from dmsc.spectral import (
+    _discretize,
+    build_affinity,
+    spectral_clustering,
+    spectral_embedding,
+    threshold_coefficients,
+)
 
 ASSIGNMENTS = ("kmeans", "discretize")
 
@@ -125,6 +131,16 @@ def test_subspace_affinity_ignores_rounding():
     assert build_affinity(np.ones((1, 1)), "subspace", n_clusters=1, dim=1).shape == (1, 1)
 
 
+def test_subspace_affinity_of_points_outside_the_kept_directions_is_zero():
+    rng = np.random.default_rng(9)
+    weak = rng.permutation(40)[:6]
+    C = rng.normal(size=(40, 40))
+    C[weak] = C[:, weak] = 0
+    C[np.ix_(weak, weak)] = 1e-3 * rng.normal(size=(6, 6))  # a part whose singular values are all cut away
+    W = build_affinity(C, "subspace", n_clusters=2, dim=3)
+    assert not W[weak].any() and (np.diag(np.delete(np.delete(W, weak, 0), weak, 1)) > 0.99).all()
+
+
 def test_embedding_against_the_formula():
     W, _ = blocks([20, 15, 10], noise=0.3)
     A = W - np.diag(np.diag(W))
@@ -156,6 +172,37 @@ def test_blocks_are_found(assign, sizes, noise):
     labels = spectral_clustering(W, len(sizes), assign=assign, seed=1)
     assert labels.dtype == np.int64 and set(labels) == set(range(len(sizes)))
     assert adjusted_rand_score(y, labels) == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_discretization_reaches_the_best_of_all_labelings(seed):
+    F = np.random.default_rng(seed).normal(size=(9, 2))
+    F /= np.linalg.norm(F, axis=1, keepdims=True)
+
+    def fit(labels):
+        return np.linalg.svd(F.T @ np.eye(2)[list(labels)], compute_uv=False).sum()
+
+    best = max(fit(labels) for labels in itertools.product(range(2), repeat=9))
+    assert fit(_discretize(F, 2, seed)) == pytest.approx(best)
+
+
+def test_discretization_goes_on_until_labels_and_rotation_agree():
+    F = np.random.default_rng(10).normal(size=(80, 4))
+    for seed in range(5):
+        labels = _discretize(F, 4, seed, n_starts=1)
+        U, _, Vt = np.linalg.svd(F.T @ np.eye(4)[labels])
+        np.testing.assert_array_equal(np.argmax(F @ U @ Vt, axis=1), labels)
+
+
+@pytest.mark.parametrize("n_clusters", [3, 12])
+def test_discretization_undoes_a_rotation_from_every_start(n_clusters):
+    y = np.arange(8 * n_clusters) % n_clusters
+    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(n_clusters, n_clusters)))[0]
+    noise = 0.02 * np.random.default_rng(1).normal(size=(len(y), n_clusters))
+    F = np.vstack([rotation[y] + noise, np.zeros((20, n_clusters))])  # and 20 isolated points
+    for seed in range(20):
+        labels = _discretize(F, n_clusters, seed, n_starts=1)
+        assert adjusted_rand_score(y, labels[: len(y)]) == 1
 
 
 @pytest.mark.parametrize("assign", ASSIGNMENTS)

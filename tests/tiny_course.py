@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
+
+from dmsc.reproduce import reproduce
 
 # A PNG of one pixel.
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
@@ -54,3 +58,13 @@ def write_course(folder):
         write_notebook(notebooks / f"{name}.ipynb", cells)
     (notebooks / "scratch.ipynb").write_text("no number, so not part of the course")
     return notebooks
+
+
+def reproduce_tiny(text=None, **options):
+    """Call `reproduce` on a new tiny course, with a parameters file of this text: for inputs it must refuse."""
+    with tempfile.TemporaryDirectory() as folder:
+        notebooks = write_course(Path(folder))
+        if text is not None:
+            options["params_file"] = Path(folder) / "params.yaml"
+            options["params_file"].write_bytes(text if isinstance(text, bytes) else text.encode())
+        return reproduce(**{"notebooks_dir": notebooks, "output_dir": Path(folder) / "out", **options})
