@@ -47,8 +47,8 @@ lint: env ## ruff: rules and format
 notebooks: env ## run the notebooks with their defaults and store the outputs in notebooks/
 	$(RUN) dmsc reproduce --store --jobs $(JOBS) $(ARGS)
 
-table: env ## the table of results/records
-	$(RUN) dmsc table $(ARGS)
+table: env ## renew the README's table from results/records
+	$(RUN) dmsc table --into README.md $(ARGS)
 
 lab: env ## open JupyterLab at the first notebook
 	$(RUN) jupyter lab notebooks/00_start_here.ipynb $(ARGS)

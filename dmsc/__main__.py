@@ -11,7 +11,8 @@ from . import __version__, reproduce
 from .data import list_datasets, load_dataset
 from .experiment import run_experiment, run_id
 from .presets import METHODS, preset
-from .results import ROOT, csv_table, load_records, markdown_table, save_coefficients, save_record, write_text
+from .results import ROOT, load_records, save_coefficients, save_record, write_text
+from .tables import csv_table, insert_table, markdown_table
 
 RECORDS = ROOT / "results" / "records"
 CHECKPOINTS = ROOT / "results" / "checkpoints"
@@ -80,7 +81,10 @@ def table(arguments: argparse.Namespace) -> int:
     if not records:
         raise ValueError(f"no records in {arguments.records}: write some with 'dmsc run'")
     text = csv_table(records) if arguments.format == "csv" else markdown_table(records, arguments.metric)
-    if arguments.output:
+    if arguments.into:
+        page = Path(arguments.into)
+        write_text(page, insert_table(page.read_text(encoding="utf-8"), text))
+    elif arguments.output:
         write_text(arguments.output, text)
     else:
         print(text, end="")
@@ -115,6 +119,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--format", choices=("markdown", "csv"), default="markdown")
     command.add_argument("--metric", choices=("acc", "nmi", "ari"), default="acc", help="of the Markdown table")
     command.add_argument("--output", metavar="FILE", help="write it there instead of printing it")
+    command.add_argument("--into", metavar="FILE", help="renew the table between the markers of a page")
     command.set_defaults(act=table)
 
     command = commands.add_parser("reproduce", help="run the notebooks with papermill")

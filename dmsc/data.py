@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from . import datasets
+from .checks import integer
 
 __all__ = ["Dataset", "list_datasets", "load_dataset"]
 
@@ -71,7 +72,7 @@ class Dataset:
             if y is None:
                 raise ValueError("n_clusters must be given for data without labels y")
             n_clusters = int(y.max()) + 1
-        datasets.check_int("n_clusters", n_clusters, 1, n_samples)
+        integer("n_clusters", n_clusters, 1, n_samples)
         if y is not None and y.max() >= n_clusters:
             raise ValueError(f"labels y must be below n_clusters = {n_clusters}, got {y.max()}")
         names = [f"view {i}" for i in range(len(Xs))] if self.view_names is None else self.view_names

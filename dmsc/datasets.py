@@ -12,6 +12,7 @@ import re
 
 import numpy as np
 
+from .checks import integer
 from .files import find_file
 from .readers import read_idx, read_mat, read_npz, require_numeric
 from .views import crop, edge_map, resize, vectors_as_image, words_as_image
@@ -38,12 +39,12 @@ def digits(n_per_class=None, seed=0):
 
 def synthetic(n_samples=600, n_clusters=3, subspace_dim=3, ambient_dim=30, noise=0.01, n_views=2, seed=0):
     """Random union of linear subspaces seen through several views; vectors, made on the spot."""
-    check_int("n_clusters", n_clusters, 1)
-    check_int("n_samples", n_samples, n_clusters)
-    check_int("n_views", n_views, 1)
-    check_int("ambient_dim", ambient_dim, 1)
-    check_int("subspace_dim", subspace_dim, 1, ambient_dim)
-    check_int("seed", seed, 0)
+    integer("n_clusters", n_clusters, 1)
+    integer("n_samples", n_samples, n_clusters)
+    integer("n_views", n_views, 1)
+    integer("ambient_dim", ambient_dim, 1)
+    integer("subspace_dim", subspace_dim, 1, ambient_dim)
+    integer("seed", seed, 0)
     if isinstance(noise, bool) or not isinstance(noise, (int, float, np.number)) or not 0 <= noise < math.inf:
         raise ValueError(f"noise must be a finite number >= 0, got {noise!r}")
     rng = np.random.default_rng(seed)
@@ -227,22 +228,14 @@ def _labels(y, path="labels"):
 
 def _per_class(y, n_per_class, seed):
     """Sorted rows of `n_per_class` random samples of every class, or all rows."""
-    check_int("seed", seed, 0)
+    integer("seed", seed, 0)
     if n_per_class is None:
         return np.arange(len(y))
     classes, counts = np.unique(y, return_counts=True)
-    check_int("n_per_class", n_per_class, 1, int(counts.min()))
+    integer("n_per_class", n_per_class, 1, int(counts.min()))
     rng = np.random.default_rng(seed)
     rows = [rng.choice(np.flatnonzero(y == k), n_per_class, replace=False) for k in classes]
     return np.sort(np.concatenate(rows))
-
-
-def check_int(name, value, low, high=None):
-    """Raise unless `value` is an integer in low…high."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    if value < low or (high is not None and value > high):
-        raise ValueError(f"{name} must be {f'>= {low}' if high is None else f'in {low}…{high}'}, got {value}")
 
 
 def freeze(array):

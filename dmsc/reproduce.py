@@ -136,15 +136,14 @@ def _start_worker(jobs):
 def _print_summary(reports, output_dir, notebooks, store, seconds):
     """Print failures, where the outputs are, and the table of the records that the notebooks wrote."""
     good = sum(not report["error"] for report in reports)
-    folder = next(iter(notebooks.values())).parent if store else output_dir
     figures = sum(report["figures"] for report in reports)
-    print(
-        f"{good} of {len(reports)} notebooks ran in {seconds:.1f} s, outputs in {os.path.relpath(folder)}",
-        end="",
-    )
-    print(f", {figures} figures in {os.path.relpath(output_dir / 'figures')}" if figures else "")
+    folder = next(iter(notebooks.values())).parent if store else output_dir
+    if reports:
+        print(f"{good} of {len(reports)} notebooks ran in {seconds:.1f} s: see {os.path.relpath(folder)}", end="")
+        print(f", figures ({figures}) in {os.path.relpath(output_dir / 'figures')}" if figures else "")
     if not store and any((output_dir / "records").glob("*.json")):
-        from .results import load_records, markdown_table
+        from .results import load_records
+        from .tables import markdown_table
 
         try:
             print(f"\n{markdown_table(load_records(output_dir / 'records'))}", end="")

@@ -1,16 +1,13 @@
-"""Records: what a run writes, and the tables made from them."""
+"""Records: what a run writes down, and what it exports."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import platform
 import resource
 import subprocess
 import sys
-from collections import defaultdict
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,15 +19,12 @@ import torch
 from .training import resolve_device
 
 __all__ = [
-    "csv_table",
     "environment",
     "load_records",
-    "markdown_table",
     "peak_memory_mb",
     "save_coefficients",
     "save_record",
     "show_versions",
-    "summarize",
     "thin",
     "write_text",
 ]
@@ -158,81 +152,3 @@ def save_coefficients(path: str | Path, C: np.ndarray, labels: np.ndarray | None
     else:
         raise ValueError(f"coefficients go to a .mat or .npz file, not {path.name!r}")
     os.replace(temporary, path)
-
-
-def summarize(records: list[dict]) -> list[dict]:
-    """Group records by dataset, method and everything else but the seed; give mean and std over seeds.
-
-    Returns
-    -------
-    list of dict
-        ``dataset``, ``method``, ``epochs``, ``of_paper``, ``device``, ``seeds``, ``minutes``, and for each of the
-        systems ``network`` and ``raw``, post-processings ``plain`` and ``paper`` and metrics ``acc``, ``nmi``, ``ari``
-        the keys ``network_plain_acc`` and ``network_plain_acc_std`` and so on (``nan`` without labels).
-    """
-    groups: dict[str, list[dict]] = defaultdict(list)
-    for record in records:
-        config = {key: value for key, value in record["config"].items() if key != "seed"}
-        key = json.dumps([config, record["device"], record["finetune_epochs_of_paper"]], sort_keys=True)
-        groups[key].append(record)
-    rows = []
-    for group in groups.values():
-        first = group[0]
-        method = first["config"]["method"]
-        row = {
-            "dataset": first["config"]["dataset"],
-            "method": method["name"],
-            "epochs": method["finetune_epochs"],
-            "of_paper": first["finetune_epochs_of_paper"],
-            "device": first["device"],
-            "seeds": len({record["config"]["seed"] for record in group}),
-            "minutes": float(np.mean([sum(record["seconds"].values()) for record in group])) / 60,
-        }
-        for system in ("network", "raw"):
-            for post in ("plain", "paper"):
-                for metric in ("acc", "nmi", "ari"):
-                    values = [record["metrics"][system][post].get(metric, np.nan) for record in group]
-                    row[f"{system}_{post}_{metric}"] = float(np.mean(values))
-                    row[f"{system}_{post}_{metric}_std"] = float(np.std(values))
-        rows.append(row)
-    return sorted(rows, key=lambda row: (row["dataset"], row["method"], row["epochs"]))
-
-
-def markdown_table(records: list[dict], metric: str = "acc") -> str:
-    """Render a Markdown table of one metric in percent, mean ± std (population) over the seeds."""
-    lines = [
-        f"| dataset | method | epochs (paper) | seeds | {metric.upper()} plain | {metric.upper()} paper's post "
-        f"| raw plain | raw paper's post | device | minutes |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in summarize(records):
-        cells = [
-            _percent(row[f"{system}_{post}_{metric}"], row[f"{system}_{post}_{metric}_std"], row["seeds"])
-            for system in ("network", "raw")
-            for post in ("plain", "paper")
-        ]
-        of_paper = "–" if row["of_paper"] is None else row["of_paper"]
-        lines.append(
-            f"| {row['dataset']} | {row['method']} | {row['epochs']} ({of_paper}) | {row['seeds']} | "
-            + " | ".join(cells)
-            + f" | {row['device']} | {row['minutes']:.1f} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def _percent(mean: float, std: float, seeds: int) -> str:
-    if np.isnan(mean):
-        return "–"
-    return f"{100 * mean:.1f}" + (f" ± {100 * std:.1f}" if seeds > 1 else "")
-
-
-def csv_table(records: list[dict]) -> str:
-    """Render every column of :func:`summarize` as CSV."""
-    rows = summarize(records)
-    if not rows:
-        return ""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse
 import torch
 
-from dmsc import files, plots, readers, results, views
+from dmsc import files, plots, readers, results, tables, views
 from dmsc.checkpoints import load_checkpoint
 from dmsc.data import Dataset, load_dataset
 from dmsc.experiment import run_experiment
@@ -46,16 +46,36 @@ CASES = [
         "no option 'per_class'; its options are",
     ),
     ("dataset: no options", lambda: load_dataset("orl", seed=3), TypeError, "'orl' has no option 'seed'"),
-    ("digits: n_per_class", lambda: load_dataset("digits", n_per_class=175), ValueError, "must be in 1…174, got 175"),
-    ("digits: fraction", lambda: load_dataset("digits", n_per_class=2.5), TypeError, "must be an integer, got 2.5"),
-    ("digits: seed", lambda: load_dataset("digits", seed=-1), ValueError, "seed must be >= 0, got -1"),
+    (
+        "digits: n_per_class",
+        lambda: load_dataset("digits", n_per_class=175),
+        ValueError,
+        "must be an integer from 1 to 174, got 175",
+    ),
+    (
+        "digits: fraction",
+        lambda: load_dataset("digits", n_per_class=2.5),
+        TypeError,
+        "must be an integer from 1 to 174, got 2.5",
+    ),
+    (
+        "digits: seed",
+        lambda: load_dataset("digits", seed=-1),
+        ValueError,
+        "seed must be an integer of at least 0, got -1",
+    ),
     (
         "synthetic: n_samples",
         lambda: load_dataset("synthetic", n_samples=2),
         ValueError,
-        "n_samples must be >= 3, got 2",
+        "n_samples must be an integer of at least 3, got 2",
     ),
-    ("synthetic: dim", lambda: load_dataset("synthetic", subspace_dim=31), ValueError, "must be in 1…30, got 31"),
+    (
+        "synthetic: dim",
+        lambda: load_dataset("synthetic", subspace_dim=31),
+        ValueError,
+        "must be an integer from 1 to 30, got 31",
+    ),
     (
         "synthetic: noise",
         lambda: load_dataset("synthetic", noise=-0.1),
@@ -70,7 +90,12 @@ CASES = [
     ("Dataset: float labels", lambda: Dataset("x", [np.eye(2)], y=[0.0, 1.0]), ValueError, "y must be 2 integers"),
     ("Dataset: label", lambda: Dataset("x", [np.eye(2)], y=[0, 5], n_clusters=2), ValueError, "n_clusters = 2, got 5"),
     ("Dataset: no n_clusters", lambda: Dataset("x", [np.eye(2)]), ValueError, "n_clusters must be given"),
-    ("Dataset: n_clusters", lambda: Dataset("x", [np.eye(2)], n_clusters=3), ValueError, "must be in 1…2, got 3"),
+    (
+        "Dataset: n_clusters",
+        lambda: Dataset("x", [np.eye(2)], n_clusters=3),
+        ValueError,
+        "must be an integer from 1 to 2, got 3",
+    ),
     (
         "Dataset: view names",
         lambda: Dataset("x", [np.eye(2)], n_clusters=1, view_names=["a", "b"]),
@@ -274,6 +299,7 @@ CASES = [
         FileNotFoundError,
         "no folder of records at nowhere",
     ),
+    ("table: no place", lambda: tables.insert_table("text", "table"), ValueError, "the text has no place for a table"),
     ("coefficients: ending", lambda: results.save_coefficients("C.txt", C), ValueError, "not 'C.txt'"),
     (
         "checkpoint: missing",

@@ -1,10 +1,15 @@
 """The command line, called in process."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
 from dmsc.__main__ import main, parse_settings
+from dmsc.results import ROOT
 
 RUN = [
     "run", "--dataset", "synthetic", "--data", "n_samples=30", "ambient_dim=8",
@@ -78,3 +83,28 @@ def test_errors_are_one_line_and_status_two(arguments, words, capsys, tmp_path):
     assert main([*arguments, *extra]) == 2
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1 and error.startswith("dmsc: ")
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_resumes_to_the_same_metrics(tmp_path):
+    """The signal is SIGKILL, in the middle of fine-tuning; then --resume."""
+
+    def command(folder, *extra):
+        whole = [*RUN, "--finetune-epochs", "1500", "--checkpoint-every", "100", *folders(tmp_path / folder), *extra]
+        return [sys.executable, "-m", "dmsc", *whole]
+
+    def metrics(folder):
+        (path,) = (tmp_path / folder / "records").glob("*.json")
+        return json.loads(path.read_text())["metrics"]
+
+    subprocess.run(command("whole"), check=True, capture_output=True, cwd=ROOT)
+    process = subprocess.Popen(command("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "killed").glob("checkpoints/*/AE2.pt")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not list((tmp_path / "killed").glob("records/*"))
+    subprocess.run(command("killed", "--resume"), check=True, capture_output=True, cwd=ROOT)
+    assert metrics("killed") == metrics("whole")

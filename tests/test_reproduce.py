@@ -38,7 +38,7 @@ def sources(path):
 def test_a_run_with_failures(tmp_path, notebooks, capfd, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("dmsc.results.load_records", lambda folder: [path.name for path in folder.iterdir()])
-    monkeypatch.setattr("dmsc.results.markdown_table", lambda records: f"a table of {records}")
+    monkeypatch.setattr("dmsc.tables.markdown_table", lambda records: f"a table of {records}")
     before = {name: path.read_bytes() for name, path in notebooks.items()}
     out = tmp_path / "out{put}"  # papermill formats paths
     out.mkdir()
@@ -53,7 +53,7 @@ def test_a_run_with_failures(tmp_path, notebooks, capfd, monkeypatch):
     printed, errors = capfd.readouterr()
     lines = [line.split()[:2] for line in printed.splitlines()]
     assert sorted(lines[:3]) == [["01_good", "ok"], ["02_fails", "failed"], ["03_dies", "failed"]]
-    assert "1 of 3 notebooks ran" in printed and "1 figures in" in printed
+    assert "1 of 3 notebooks ran" in printed and "figures (1) in" in printed
     assert "a table of ['one.json']" in printed
     assert "02_fails failed in cell 5 (`raise ValueError(f'no\\n{epochs}')`): ValueError: no 7\n" in errors
     assert "03_dies failed in cell 5 (`import signal`): DeadKernelError: Kernel died\n" in errors

@@ -1,7 +1,5 @@
 """Records and tables."""
 
-import csv
-import io
 import json
 
 import numpy as np
@@ -9,13 +7,10 @@ import pytest
 import scipy.io
 
 from dmsc.results import (
-    csv_table,
     environment,
     load_records,
-    markdown_table,
     save_coefficients,
     save_record,
-    summarize,
     thin,
 )
 
@@ -29,23 +24,6 @@ def record(seed, acc, epochs=10, paper=20):
         "seconds": {"pretrain": 30.0, "finetune": 30.0},
         "metrics": {"network": {"plain": scores, "paper": scores}, "raw": {"plain": scores, "paper": scores}},
     }
-
-
-def test_mean_and_std_over_every_seed():
-    rows = summarize([record(0, 0.5), record(1, 0.7), record(2, 0.9), record(0, 0.1, epochs=11)])
-    assert [(row["epochs"], row["seeds"]) for row in rows] == [(10, 3), (11, 1)]
-    assert rows[0]["network_plain_acc"] == pytest.approx(np.mean([0.5, 0.7, 0.9]))
-    assert rows[0]["network_plain_acc_std"] == pytest.approx(np.std([0.5, 0.7, 0.9]))
-    assert rows[0]["minutes"] == 1.0
-
-
-def test_tables_show_the_same_numbers():
-    records = [record(0, 0.5), record(1, 0.7)]
-    markdown = markdown_table(records)
-    assert "60.0 ± 10.0" in markdown and "10 (20)" in markdown
-    assert markdown_table(records, "nmi").count("30.0 ± 5.0") == 4
-    (row,) = csv.DictReader(io.StringIO(csv_table(records)))
-    assert float(row["raw_paper_acc"]) == pytest.approx(0.6)
 
 
 def test_records_come_back(tmp_path):
