@@ -131,10 +131,15 @@ def cluster(
 
 def raw_self_expression(Xs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, float]:
     """Return the closed-form C (N, N) on raw views scaled to unit rows, and the penalty chosen without labels."""
-    rows = [X.reshape(len(X), -1).astype(np.float64) for X in Xs]
-    rows = [X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), 1e-12) for X in rows]
+    rows = unit_rows(Xs)
     ridge = choose_ridge(rows)
     return ridge_self_expression(rows, ridge).numpy(), ridge
+
+
+def unit_rows(Xs: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+    """Return views as float64 matrices (N, D) whose rows have unit length; rows of zeros stay zero."""
+    rows = [X.reshape(len(X), -1).astype(np.float64) for X in Xs]
+    return [X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), 1e-12) for X in rows]
 
 
 def run_id(dataset: Dataset, method: Method, seed: int) -> str:
