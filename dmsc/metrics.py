@@ -7,6 +7,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from .checks import integer, square_matrix
+from .losses import repeat_last
 from .spectral import spectral_embedding
 
 
@@ -202,6 +203,43 @@ def self_expression_residual(Zs, C, weights=None):
         left += weight * np.sum((Z - C @ Z) ** 2)
         total += weight * np.sum(Z**2)
     return float(left / total) if total > 0 else float("nan")
+
+
+def objective(Xs, Xs_hat, Zs, C, weights):
+    """Value of the fine-tuning loss (see ``dmsc.losses``), in float64 NumPy.
+
+    Parameters
+    ----------
+    Xs, Xs_hat : sequence of array_like, each of shape (N, ...)
+        Views and their reconstructions from C Z.
+    Zs : sequence of array_like, each of shape (N, ...)
+        Latents.
+    C : array_like of shape (N, N)
+        Coefficients, without their diagonal if the model leaves it out.
+    weights : dmsc.losses.LossWeights
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If C is no square matrix, or there are more weights than views.
+
+    References
+    ----------
+    P. Ji et al., NIPS 2017, eq. 5; M. Abavisani, V. Patel, 2018, eq. 8.
+    """
+    C = square_matrix("C", C).astype(np.float64)
+    Xs, Xs_hat, Zs = ([np.asarray(A, dtype=np.float64).reshape(len(C), -1) for A in As] for As in (Xs, Xs_hat, Zs))
+    w, v = repeat_last(weights.reconstruction, len(Xs)), repeat_last(weights.self_expression, len(Zs))
+    reconstruction = sum(wm * np.sum((X - X_hat) ** 2) for wm, X, X_hat in zip(w, Xs, Xs_hat, strict=True))
+    residual = sum(vl * np.sum((Z - C @ Z) ** 2) for vl, Z in zip(v, Zs, strict=True))
+    regularization = np.sum(np.abs(C) ** weights.norm)
+    return float(
+        reconstruction + weights.lambda_regularization * regularization + weights.lambda_self_expression * residual
+    )
 
 
 def eigengap(W, n_clusters):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from dmsc.losses import LossWeights, finetuning_terms, repeat_last
+from dmsc.metrics import objective
 from dmsc.model import SubspaceNetwork
 from dmsc.networks import Architecture, Conv
 
@@ -36,6 +37,7 @@ def test_terms_equal_the_formula(norm):
     assert terms["reconstruction"].item() == pytest.approx(0.6 * errors[0] + 0.1 * errors[1])
     assert terms["regularization"].item() == pytest.approx(2.0 * (np.abs(C) ** norm).sum())
     assert terms["self_expression"].item() == pytest.approx(7.0 * (0.3 * residuals[0] + 0.05 * residuals[1]))
+    assert sum(terms.values()).item() == pytest.approx(objective(Xs, Xs_hat, Zs, C, weights))
 
 
 @pytest.mark.parametrize("norm", [1, 2])
