@@ -12,7 +12,8 @@ from __future__ import annotations
 import argparse
 
 import dmsc
-from dmsc.experiment import POST_PROCESSINGS, cluster, unit_rows, used_views
+from dmsc.clustering import cluster, unit_rows
+from dmsc.experiment import POST_PROCESSINGS, used_views
 from dmsc.metrics import clustering_accuracy
 from dmsc.results import ROOT, environment, save_record
 from dmsc.self_expression import RIDGES, choose_ridge, ridge_self_expression

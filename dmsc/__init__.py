@@ -5,8 +5,9 @@ The package is thin: a file per idea, a function per equation. Start with ``note
 
 from .data import Dataset, list_datasets, load_dataset
 from .experiment import run_experiment
+from .methods import Method
 from .model import SubspaceNetwork
-from .presets import METHODS, Method, preset
+from .presets import METHODS, preset
 from .results import show_versions
 from .self_expression import SelfExpression, ridge_self_expression
 from .spectral import build_affinity, spectral_clustering, spectral_embedding, threshold_coefficients

@@ -16,16 +16,18 @@ import torch
 
 from . import metrics
 from .checks import integer
+from .clustering import cluster, raw_self_expression
 from .data import Dataset
+from .fusion import PLACES, fusion_plan
 from .losses import repeat_last
+from .methods import Method
 from .model import SubspaceNetwork
-from .presets import Method, PostProcessing
 from .results import environment, peak_memory_mb, thin
-from .self_expression import choose_ridge, ridge_self_expression
-from .spectral import SEED_LIMIT, build_affinity, spectral_clustering, threshold_coefficients
+from .self_expression import ridge_self_expression
+from .spectral import SEED_LIMIT
 from .training import as_tensors, finetune, pretrain, resolve_device, seed_everything
 
-__all__ = ["Experiment", "build_model", "cluster", "raw_self_expression", "run_experiment", "run_id"]
+__all__ = ["Experiment", "build_model", "run_experiment", "run_id"]
 
 CPU_CHUNK = 200  # samples per chunk on the CPU: see SubspaceNetwork
 POST_PROCESSINGS = ("plain", "paper")
@@ -60,10 +62,14 @@ def build_model(dataset: Dataset, method: Method, device: str | torch.device = "
     """Build the untrained network that a method describes, for the views it uses of a dataset."""
     device = resolve_device(device)
     init = method.coefficients_init
+    shapes = [X.shape[1:] for X in used_views(dataset, method)]
+    spatial = method.fusion in PLACES
     model = SubspaceNetwork(
-        [X.shape[1:] for X in used_views(dataset, method)],
+        shapes,
         dataset.n_samples,
         method.architecture,
+        plan=fusion_plan(method.fusion, len(shapes), len(method.architecture.convolutions)) if spatial else (),
+        fusion_function=method.fusion_function,
         coefficients_init=0.0 if init == "ridge" else init,
         zero_diagonal=method.zero_diagonal,
         chunk_size=CPU_CHUNK if device.type == "cpu" else None,
@@ -74,8 +80,8 @@ def build_model(dataset: Dataset, method: Method, device: str | torch.device = "
 
 
 def used_views(dataset: Dataset, method: Method) -> tuple[np.ndarray, ...]:
-    """Return all views for a multi-view method, the first one for a single-view method."""
-    return tuple(dataset.Xs) if method.multi_view else tuple(dataset.Xs[:1])
+    """Return all views, or the first one for a method without fusion."""
+    return tuple(dataset.Xs[:1]) if method.fusion == "none" else tuple(dataset.Xs)
 
 
 def warm_start(model: SubspaceNetwork, Xs: list[torch.Tensor], method: Method) -> None:
@@ -91,55 +97,6 @@ def warm_start(model: SubspaceNetwork, Xs: list[torch.Tensor], method: Method) -
             weights=repeat_last(weights.self_expression, len(Zs)),
         )
     )
-
-
-def cluster(
-    C: np.ndarray, n_clusters: int, post: PostProcessing | None = None, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read clusters off coefficients.
-
-    Parameters
-    ----------
-    C : array (N, N)
-        Coefficients.
-    n_clusters : int
-        K.
-    post : PostProcessing, optional
-        The papers' post-processing; ``None`` is the plain affinity \\|C\\| + \\|C\\|ᵀ with k-means.
-    seed : int
-        Of k-means or of the discretization's rotation.
-
-    Returns
-    -------
-    labels : array (N,), int64
-    W : array (N, N)
-        The affinity.
-    """
-    if post is None:
-        W = build_affinity(C)
-        return spectral_clustering(W, n_clusters, assign="kmeans", seed=seed), W
-    W = build_affinity(
-        threshold_coefficients(C, post.ratio),
-        "subspace",
-        n_clusters=n_clusters,
-        dim=post.dim,
-        alpha=post.alpha,
-        unit_diagonal=post.unit_diagonal,
-    )
-    return spectral_clustering(W, n_clusters, assign=post.assign, seed=seed), W
-
-
-def raw_self_expression(Xs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, float]:
-    """Return the closed-form C (N, N) on raw views scaled to unit rows, and the penalty chosen without labels."""
-    rows = unit_rows(Xs)
-    ridge = choose_ridge(rows)
-    return ridge_self_expression(rows, ridge).numpy(), ridge
-
-
-def unit_rows(Xs: tuple[np.ndarray, ...]) -> list[np.ndarray]:
-    """Return views as float64 matrices (N, D) whose rows have unit length; rows of zeros stay zero."""
-    rows = [X.reshape(len(X), -1).astype(np.float64) for X in Xs]
-    return [X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), 1e-12) for X in rows]
 
 
 def run_id(dataset: Dataset, method: Method, seed: int) -> str:

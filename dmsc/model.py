@@ -1,14 +1,15 @@
 """The one composition: encoders -> self-expression -> decoders.
 
     Xs = [X1 ... XM]      M views, (N, C, H, W) or (N, D)
-      | encode            one encoder per view
+      | encode            affinity fusion: one encoder per view; spatial fusion: one encoder for all
       v
-    Zs = [Z1 ... ZM]      latents, each (N, d)
+    Zs                    latents, each (N, d): M of them; or the joint one
       | self-express      Zs_hat = C Z, one C (N, N) for all latents
       v
-    Xs_hat                one decoder per view
+    Xs_hat                one decoder per view, from its own latent; or from the joint one
 
-With one view this is DSC-Net; with M views that share C it is affinity fusion.
+With one view this is DSC-Net; with M views and latents that share C it is affinity fusion; with a plan of merges
+inside the encoder it is early, intermediate or late spatial fusion.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 from torch import nn
 
 from .checks import integer
+from .fusion import FusionEncoder, Merge
 from .networks import Architecture, build_decoder, build_encoder, latent_shape
 from .self_expression import SelfExpression
 
@@ -36,6 +38,10 @@ class SubspaceNetwork(nn.Module):
         N, fixed: self-expression is between these samples.
     architecture : Architecture
         Description of the encoders and decoders.
+    plan : sequence of Merge, optional
+        Spatial fusion: which views meet where on the way to one joint latent. Empty is affinity fusion.
+    fusion_function : {"sum", "max", "concat"}
+        How they meet.
     coefficients_init, zero_diagonal
         See :class:`~dmsc.self_expression.SelfExpression`.
     chunk_size : int, optional
@@ -53,23 +59,32 @@ class SubspaceNetwork(nn.Module):
         n_samples: int,
         architecture: Architecture,
         *,
+        plan: Sequence[Merge] = (),
+        fusion_function: str = "concat",
         coefficients_init: float = 1e-4,
         zero_diagonal: bool = False,
         chunk_size: int | None = None,
     ):
         super().__init__()
-        self.encoders = nn.ModuleList(build_encoder(shape, architecture) for shape in view_shapes)
+        if plan:
+            self.encoders = nn.ModuleList([FusionEncoder(view_shapes, architecture, plan, fusion_function)])
+        else:
+            self.encoders = nn.ModuleList(build_encoder(shape, architecture) for shape in view_shapes)
         self.decoders = nn.ModuleList(build_decoder(shape, architecture) for shape in view_shapes)
         self.latent_shapes = [latent_shape(shape, architecture) for shape in view_shapes]
+        self.joint = bool(plan)
         self.self_expression = SelfExpression(n_samples, coefficients_init, zero_diagonal)
         self.chunk_size = chunk_size if chunk_size is None else integer("chunk_size", chunk_size, 1)
 
     def encode(self, Xs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Return the latents, one (N, d) per view."""
+        """Return the latents (N, d): one per view, or the joint one alone."""
+        if self.joint:
+            return [self._chunked(self.encoders[0], *Xs).flatten(1)]
         return [self._chunked(encoder, X).flatten(1) for encoder, X in zip(self.encoders, Xs, strict=True)]
 
     def decode(self, Zs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Return the reconstructions, one (N, C, H, W) or (N, D) per view."""
+        Zs = list(Zs) * len(self.decoders) if self.joint else Zs
         maps = [Z.unflatten(1, shape) for Z, shape in zip(Zs, self.latent_shapes, strict=True)]  # (N, c, h, w)
         return [self._chunked(decoder, Z) for decoder, Z in zip(self.decoders, maps, strict=True)]
 
@@ -92,7 +107,8 @@ class SubspaceNetwork(nn.Module):
         """C as a NumPy array (N, N)."""
         return self.self_expression.coefficients.cpu().numpy()
 
-    def _chunked(self, network: nn.Module, X: torch.Tensor) -> torch.Tensor:
-        if self.chunk_size is None or len(X) <= self.chunk_size:
-            return network(X)
-        return torch.cat([network(chunk) for chunk in X.split(self.chunk_size)])
+    def _chunked(self, network: nn.Module, *Xs: torch.Tensor) -> torch.Tensor:
+        if self.chunk_size is None or len(Xs[0]) <= self.chunk_size:
+            return network(*Xs)
+        chunks = zip(*(X.split(self.chunk_size) for X in Xs), strict=True)
+        return torch.cat([network(*chunk) for chunk in chunks])

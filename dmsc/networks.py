@@ -122,7 +122,7 @@ class SameConvTranspose2d(nn.ConvTranspose2d):
         return super().forward(X)[:, :, : self.size[0], : self.size[1]]
 
 
-def _conv_sizes(size: tuple[int, int], architecture: Architecture) -> list[tuple[int, int]]:
+def conv_sizes(size: tuple[int, int], architecture: Architecture) -> list[tuple[int, int]]:
     """Return the (H, W) before the first convolution and after each one."""
     sizes = [size]
     for conv in architecture.convolutions:
@@ -140,7 +140,7 @@ def latent_shape(view_shape: tuple[int, ...], architecture: Architecture) -> tup
     """Return the shape of one sample's latent: ``(c, h, w)`` for an image view, ``(d,)`` for a vector view."""
     if len(view_shape) == 1:
         return (architecture.dense[-1],)
-    return (architecture.convolutions[-1].channels, *_conv_sizes(tuple(view_shape[1:]), architecture)[-1])
+    return (architecture.convolutions[-1].channels, *conv_sizes(tuple(view_shape[1:]), architecture)[-1])
 
 
 def build_encoder(view_shape: tuple[int, ...], architecture: Architecture) -> nn.Sequential:
@@ -171,15 +171,18 @@ def build_encoder(view_shape: tuple[int, ...], architecture: Architecture) -> nn
         layers = layers[:-1]  # a linear latent
     else:
         channels, *size = view_shape
-        sizes = _conv_sizes(tuple(size), architecture)
+        sizes = conv_sizes(tuple(size), architecture)
         for conv, before in zip(architecture.convolutions, sizes, strict=False):
-            if conv.padding == "same":
-                layers.append(SameConv2d(channels, conv.channels, conv.kernel, conv.stride, before))
-            else:
-                layers.append(nn.Conv2d(channels, conv.channels, conv.kernel, conv.stride, conv.padding))
-            layers.append(activation())
+            layers += [build_convolution(channels, conv, before), activation()]
             channels = conv.channels
-    return _initialize(nn.Sequential(*layers), architecture)
+    return initialize(nn.Sequential(*layers), architecture)
+
+
+def build_convolution(in_channels: int, conv: Conv, size: tuple[int, int]) -> nn.Conv2d:
+    """Build the encoder's layer that a :class:`Conv` describes, for maps of ``size`` pixels."""
+    if conv.padding == "same":
+        return SameConv2d(in_channels, conv.channels, conv.kernel, conv.stride, size)
+    return nn.Conv2d(in_channels, conv.channels, conv.kernel, conv.stride, conv.padding)
 
 
 def build_decoder(view_shape: tuple[int, ...], architecture: Architecture) -> nn.Sequential:
@@ -192,7 +195,7 @@ def build_decoder(view_shape: tuple[int, ...], architecture: Architecture) -> nn
             layers += [nn.Linear(narrow, wide), activation()]
         layers = layers[:-1]  # a linear reconstruction
     else:
-        sizes = _conv_sizes(tuple(view_shape[1:]), architecture)
+        sizes = conv_sizes(tuple(view_shape[1:]), architecture)
         channels = [view_shape[0], *(conv.channels for conv in architecture.convolutions)]
         for i in reversed(range(len(architecture.convolutions))):
             conv = architecture.convolutions[i]
@@ -211,10 +214,11 @@ def build_decoder(view_shape: tuple[int, ...], architecture: Architecture) -> nn
             f"this geometry brings a view of shape {tuple(view_shape)} back as {returned}: "
             "use padding='same', or mend decoder_padding for this image size"
         )
-    return _initialize(decoder, architecture)
+    return initialize(decoder, architecture)
 
 
-def _initialize(network: nn.Sequential, architecture: Architecture) -> nn.Sequential:
+def initialize(network: nn.Sequential, architecture: Architecture) -> nn.Sequential:
+    """Initialize the weights of a stack of layers as the architecture says, and return it."""
     if architecture.initialization == "xavier":
         for layer in network:
             if hasattr(layer, "weight"):

@@ -8,98 +8,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from numbers import Real
+from dataclasses import fields, replace
 
-from .checks import integer, one_of, positive_number
+from .fusion import FUNCTIONS, PLACES
 from .losses import LossWeights
+from .methods import Method, PostProcessing
 from .networks import Architecture, Conv
-from .spectral import ASSIGNMENTS
 
-__all__ = ["METHODS", "Method", "PostProcessing", "preset"]
-
-
-@dataclass(frozen=True)
-class PostProcessing:
-    """From C to labels, as the papers do it: threshold, subspace affinity, spectral clustering.
-
-    Parameters
-    ----------
-    ratio : float
-        rho of :func:`dmsc.threshold_coefficients`.
-    dim, alpha : int, float
-        d and alpha of the subspace affinity.
-    unit_diagonal : bool
-        Put ones on C's diagonal first (the authors' COIL code).
-    assign : {"discretize", "kmeans"}
-        How the spectral embedding becomes labels.
-    """
-
-    ratio: float = 0.2
-    dim: int = 6
-    alpha: float = 4.0
-    unit_diagonal: bool = False
-    assign: str = "discretize"
-
-    def __post_init__(self) -> None:
-        positive_number("ratio", self.ratio, at_most=1)
-        positive_number("alpha", self.alpha)
-        integer("dim", self.dim, 1)
-        one_of("assign", self.assign, ASSIGNMENTS)
-
-
-@dataclass(frozen=True)
-class Method:
-    """A complete description of one run but for the data, the seed and the device.
-
-    Parameters
-    ----------
-    name, source : str
-        Key of the method, and where its settings come from.
-    multi_view : bool
-        True: one autoencoder per view and a shared C. False: the first view only.
-    architecture, loss, post : Architecture, LossWeights, PostProcessing
-        Networks, loss weights, post-processing.
-    input_scale : float
-        Factor on the inputs; the papers' weights only mean something at their scale.
-    coefficients_init : float or "ridge"
-        Start of C: a constant, or the closed form on the pre-trained latents.
-    zero_diagonal : bool
-        Whether C works without its diagonal.
-    pretrain_epochs, finetune_epochs : int
-        Length of the two steps.
-    pretrain_batch_size : int or None
-        Mini-batches, or one full batch.
-    learning_rate : float
-        Adam's, in both steps.
-    paper_epochs : int or None
-        Fine-tuning epochs of the paper; a shorter run is marked as short in its record.
-    """
-
-    name: str
-    source: str
-    multi_view: bool
-    architecture: Architecture = Architecture()
-    loss: LossWeights = LossWeights()
-    post: PostProcessing = PostProcessing()
-    input_scale: float = 1.0
-    coefficients_init: float | str = 1e-4
-    zero_diagonal: bool = False
-    pretrain_epochs: int = 100
-    pretrain_batch_size: int | None = 100
-    finetune_epochs: int = 100
-    learning_rate: float = 1e-3
-    paper_epochs: int | None = None
-
-    def __post_init__(self) -> None:
-        integer("pretrain_epochs", self.pretrain_epochs, 0)
-        integer("finetune_epochs", self.finetune_epochs, 0)
-        if self.pretrain_batch_size is not None:
-            integer("pretrain_batch_size", self.pretrain_batch_size, 1)
-        positive_number("learning_rate", self.learning_rate)
-        positive_number("input_scale", self.input_scale)
-        if self.coefficients_init != "ridge" and not isinstance(self.coefficients_init, Real):
-            raise ValueError(f"coefficients_init must be a number or 'ridge', got {self.coefficients_init!r}")
+__all__ = ["METHODS", "override", "preset"]
 
 
 def papers_lambda(K: int) -> float:
@@ -134,16 +50,22 @@ LISTING_NET = Architecture(
     initialization="torch",
 )
 
-#: Defaults of each method, for data that no paper speaks of.
+#: Defaults of each method, for data that no paper speaks of: sizes and weights are this project's.
 METHODS: dict[str, Method] = {
-    "dsc-l2": Method("dsc-l2", "Ji et al. 2017, eq. 5 with p = 2; sizes and weights are this project's", False),
+    "dsc-l2": Method("dsc-l2", "Ji et al. 2017, eq. 5 with p = 2", "none"),
     "dsc-l1": Method(
-        "dsc-l1", "Ji et al. 2017, eq. 5 with p = 1; sizes and weights are this project's", False,
-        loss=LossWeights(norm=1), zero_diagonal=True,
+        "dsc-l1", "Ji et al. 2017, eq. 5 with p = 1", "none", loss=LossWeights(norm=1), zero_diagonal=True
     ),
-    "affinity": Method("affinity", "Abavisani & Patel 2018, eq. 8; sizes and weights are this project's", True),
-    "listing": Method("listing", "the blog listing, mended, on other data", True),
-}  # fmt: skip
+    "affinity": Method("affinity", "Abavisani & Patel 2018, affinity fusion, eq. 8", "affinity"),
+    "listing": Method("listing", "the blog listing, mended, on other data", "affinity"),
+    **{
+        f"{place}-{function}": Method(
+            f"{place}-{function}", f"Abavisani & Patel 2018, {place} spatial fusion, eq. 6", place, function
+        )
+        for place in PLACES
+        for function in FUNCTIONS
+    },
+}
 
 
 def _yale(K: int, norm: int, epochs: int) -> dict:
@@ -220,6 +142,13 @@ def _listing(K: int) -> dict:
     }
 
 
+def _joint(row: dict, weight: float) -> dict:
+    """Return affinity fusion's row for one joint latent: no weights of single latents, no source of its own."""
+    row = {**row, "loss": replace(row["loss"], self_expression=(weight,)), "paper_epochs": None}
+    del row["source"]
+    return row
+
+
 def _small(K: int, norm: int = 2) -> dict:
     """Digits of 8 x 8 pixels: one layer; post-processing in the manner of the papers' small-K settings."""
     return {"architecture": SMALL_NET, "loss": LossWeights((1.0,), (1.0,), 1.0, 1.0, norm)}
@@ -242,6 +171,21 @@ TABLE: dict[tuple[str, str], Callable[[int], dict]] = {
     ("dsc-l2", "digits"): _small,
     ("dsc-l1", "digits"): lambda K: _small(K, 1),
     ("affinity", "digits"): _small,
+}
+
+
+# The paper's spatial models have the networks of its affinity model; one joint latent takes the weights of all.
+SPATIAL_ROWS: dict[str, Callable[[int], dict]] = {
+    "eyaleb_components": lambda K: _joint(_components(K), 0.5),  # 0.3 + 4 x 0.05
+    "eyb_fc": lambda K: _joint(_components(K), 0.5),
+    "bdgp": lambda K: _joint(_listing(K), 1.0),  # 0.2 + 0.8
+    "digits": _small,
+}
+TABLE |= {
+    (name, dataset): row
+    for name, method in METHODS.items()
+    if method.fusion in PLACES
+    for dataset, row in SPATIAL_ROWS.items()
 }
 
 

@@ -234,8 +234,8 @@ def _train(
 
 
 def _check_views(model: SubspaceNetwork, Xs: Sequence[torch.Tensor]) -> int:
-    if len(Xs) != len(model.encoders):
-        raise ValueError(f"the model has {len(model.encoders)} views, but Xs hold {len(Xs)}")
+    if len(Xs) != len(model.decoders):
+        raise ValueError(f"the model has {len(model.decoders)} views, but Xs hold {len(Xs)}")
     if len({len(X) for X in Xs}) != 1:
         raise ValueError(f"all views must have the same samples, got {[len(X) for X in Xs]}")
     return len(Xs[0])

@@ -12,11 +12,13 @@ from dmsc import files, plots, readers, results, tables, views
 from dmsc.checkpoints import load_checkpoint
 from dmsc.data import Dataset, load_dataset
 from dmsc.experiment import run_experiment
+from dmsc.fusion import FusionEncoder, Merge, fuse, fusion_plan
 from dmsc.losses import LossWeights, weighted_squared_error
+from dmsc.methods import Method, PostProcessing
 from dmsc.metrics import ari, clustering_accuracy, eigengap, nmi, purity, score, self_expression_residual
 from dmsc.model import SubspaceNetwork
 from dmsc.networks import Architecture, Conv, build_decoder, build_encoder
-from dmsc.presets import Method, PostProcessing, preset
+from dmsc.presets import preset
 from dmsc.self_expression import choose_ridge, ridge_self_expression
 from dmsc.spectral import build_affinity, spectral_clustering, spectral_embedding, threshold_coefficients
 from dmsc.training import finetune, pretrain, resolve_device
@@ -28,6 +30,14 @@ NAN = float("nan")
 
 def model(n_samples=4, views=1):
     return SubspaceNetwork([(3,)] * views, n_samples, Architecture(dense=(2,)))
+
+
+IMAGES = ((1, 8, 8), (1, 8, 8))
+
+
+def fusion(function, *view_shapes, plan=None):
+    plan = fusion_plan("late", 2, 2) if plan is None else plan
+    return FusionEncoder(view_shapes, Architecture(), plan, function)
 
 
 def tune(**options):
@@ -212,6 +222,20 @@ CASES = [
         ValueError,
         "(1, 8, 8) back as (1, 10, 10): use padding='same'",
     ),
+    # fusion
+    ("merge: one stream", lambda: Merge(0, (1,)), ValueError, "two or more different streams, got (1,)"),
+    ("fuse: function", lambda: fuse([X, X], "mean"), ValueError, "'sum', 'max', 'concat', got 'mean'"),
+    ("fusion: place", lambda: fusion_plan("middle", 2, 3), ValueError, "'early', 'intermediate', 'late', got 'middle'"),
+    ("fusion: sizes", lambda: fusion("sum", (1, 8, 8), (1, 9, 8)), ValueError, "use affinity fusion, which needs no"),
+    ("fusion: vectors", lambda: fusion("sum", (1, 8, 8), (5,)), ValueError, "needs image views (C, H, W)"),
+    (
+        "fusion: too deep",
+        lambda: fusion("sum", *IMAGES, plan=[Merge(3, (0, 1))]),
+        ValueError,
+        "deeper than the encoder",
+    ),
+    ("fusion: no stream", lambda: fusion("sum", *IMAGES, plan=[Merge(0, (0, 2))]), ValueError, "[0, 1] are left"),
+    ("fusion: two left", lambda: fusion("sum", *IMAGES, plan=[]), ValueError, "the plan must leave one stream"),
     # losses, self-expression
     ("loss: norm", lambda: LossWeights(norm=3), ValueError, "norm must be one of 1, 2, got 3"),
     ("loss: negative weight", lambda: LossWeights((1.0, -0.1)), ValueError, "reconstruction needs at least one weight"),
@@ -282,7 +306,7 @@ CASES = [
     ("preset: assign", lambda: PostProcessing(assign="vote"), ValueError, "got 'vote'"),
     (
         "preset: init",
-        lambda: Method("x", "", True, coefficients_init="zero"),
+        lambda: Method("x", "", "none", coefficients_init="zero"),
         ValueError,
         "a number or 'ridge', got 'zero'",
     ),

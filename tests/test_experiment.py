@@ -7,8 +7,8 @@ import pytest
 
 import dmsc
 from dmsc import experiment
-from dmsc.experiment import cluster, raw_self_expression, run_experiment, run_id
-from dmsc.presets import PostProcessing, preset
+from dmsc.experiment import run_experiment, run_id
+from dmsc.presets import METHODS, preset
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +99,25 @@ def test_warm_start_is_the_closed_form(data, method):
     np.testing.assert_allclose(model.coefficients, expected, atol=1e-5)
 
 
-def test_cluster_recovers_independent_subspaces(data):
-    C, ridge = raw_self_expression(data.Xs)
-    assert ridge > 0
-    for post in (None, PostProcessing(0.9, 2, 2.0), PostProcessing(0.9, 2, 2.0, assign="kmeans")):
-        labels, W = cluster(C, 3, post)
-        assert dmsc.metrics.clustering_accuracy(data.y, labels) == 1.0
-        assert np.array_equal(W, W.T)
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_method_runs_from_data_to_record(name):
+    data = dmsc.load_dataset("digits", n_per_class=3)
+    options = {} if name != "listing" else {"architecture": METHODS["affinity"].architecture}
+    method = preset(name, "digits", 10, pretrain_epochs=1, finetune_epochs=2, dim=1, **options)
+    found = run_experiment(data, method, device="cpu", progress=False)
+    used = 1 if method.fusion == "none" else 2
+    assert len(found.model.decoders) == used == len(found.record["config"]["views"])
+    assert len(found.model.latent_shapes) == used and found.coefficients.shape == (30, 30)
+    assert len(found.model.encoders) == (2 if method.fusion == "affinity" else 1)
+
+
+def test_affinity_fusion_of_one_view_is_dsc():
+    data = dmsc.load_dataset("digits", n_per_class=3)
+    image = dmsc.Dataset("digits", data.Xs[:1], data.y, data.view_names[:1])
+    short = {"pretrain_epochs": 2, "finetune_epochs": 3, "dim": 1}
+    dsc, affinity = (
+        run_experiment(image, preset(name, "digits", 10, **short), device="cpu", progress=False)
+        for name in ("dsc-l2", "affinity")
+    )
+    assert dsc.histories == affinity.histories
+    assert np.array_equal(dsc.coefficients, affinity.coefficients)

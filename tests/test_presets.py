@@ -10,6 +10,7 @@ def test_every_row_of_the_table_builds():
     for method, dataset in TABLE:
         found = preset(method, dataset, 10)
         assert found.name == method and found.source
+        assert found.fusion in ("none", "affinity") or len(found.loss.self_expression) == 1
     assert {method for method, _ in TABLE} == set(METHODS)
 
 

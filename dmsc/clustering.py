@@ -1,0 +1,60 @@
+"""From coefficients to labels as a method's description says, and the baseline that needs no network."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .methods import PostProcessing
+from .self_expression import choose_ridge, ridge_self_expression
+from .spectral import build_affinity, spectral_clustering, threshold_coefficients
+
+__all__ = ["cluster", "raw_self_expression", "unit_rows"]
+
+
+def cluster(
+    C: np.ndarray, n_clusters: int, post: PostProcessing | None = None, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read clusters off coefficients.
+
+    Parameters
+    ----------
+    C : array (N, N)
+        Coefficients.
+    n_clusters : int
+        K.
+    post : PostProcessing, optional
+        The papers' post-processing; ``None`` is the plain affinity \\|C\\| + \\|C\\|ᵀ with k-means.
+    seed : int
+        Of k-means or of the discretization's rotation.
+
+    Returns
+    -------
+    labels : array (N,), int64
+    W : array (N, N)
+        The affinity.
+    """
+    if post is None:
+        W = build_affinity(C)
+        return spectral_clustering(W, n_clusters, assign="kmeans", seed=seed), W
+    W = build_affinity(
+        threshold_coefficients(C, post.ratio),
+        "subspace",
+        n_clusters=n_clusters,
+        dim=post.dim,
+        alpha=post.alpha,
+        unit_diagonal=post.unit_diagonal,
+    )
+    return spectral_clustering(W, n_clusters, assign=post.assign, seed=seed), W
+
+
+def raw_self_expression(Xs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, float]:
+    """Return the closed-form C (N, N) on raw views scaled to unit rows, and the penalty chosen without labels."""
+    rows = unit_rows(Xs)
+    ridge = choose_ridge(rows)
+    return ridge_self_expression(rows, ridge).numpy(), ridge
+
+
+def unit_rows(Xs: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+    """Return views as float64 matrices (N, D) whose rows have unit length; rows of zeros stay zero."""
+    rows = [X.reshape(len(X), -1).astype(np.float64) for X in Xs]
+    return [X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), 1e-12) for X in rows]

@@ -1,0 +1,106 @@
+"""What a method is: a frozen description of networks, loss, training and post-processing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Real
+
+from .checks import integer, one_of, positive_number
+from .fusion import FUNCTIONS, PLACES
+from .losses import LossWeights
+from .networks import Architecture
+from .spectral import ASSIGNMENTS
+
+__all__ = ["FUSIONS", "Method", "PostProcessing"]
+
+#: Where views meet: never ("none": the first view alone), in C ("affinity"), or inside the encoder.
+FUSIONS = ("none", "affinity", *PLACES)
+
+
+@dataclass(frozen=True)
+class PostProcessing:
+    """From C to labels, as the papers do it: threshold, subspace affinity, spectral clustering.
+
+    Parameters
+    ----------
+    ratio : float
+        rho of :func:`dmsc.threshold_coefficients`.
+    dim, alpha : int, float
+        d and alpha of the subspace affinity.
+    unit_diagonal : bool
+        Put ones on C's diagonal first (the authors' COIL code).
+    assign : {"discretize", "kmeans"}
+        How the spectral embedding becomes labels.
+    """
+
+    ratio: float = 0.2
+    dim: int = 6
+    alpha: float = 4.0
+    unit_diagonal: bool = False
+    assign: str = "discretize"
+
+    def __post_init__(self) -> None:
+        positive_number("ratio", self.ratio, at_most=1)
+        positive_number("alpha", self.alpha)
+        integer("dim", self.dim, 1)
+        one_of("assign", self.assign, ASSIGNMENTS)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A complete description of one run but for the data, the seed and the device.
+
+    Parameters
+    ----------
+    name, source : str
+        Key of the method, and where its settings come from.
+    fusion : {"none", "affinity", "early", "intermediate", "late"}
+        "none": the first view only. "affinity": one autoencoder per view and a shared C. The others: one encoder with a
+        joint latent, see :func:`dmsc.fusion.fusion_plan`.
+    fusion_function : {"sum", "max", "concat"}
+        How maps are joined, in early, intermediate and late fusion.
+    architecture, loss, post : Architecture, LossWeights, PostProcessing
+        Networks, loss weights, post-processing.
+    input_scale : float
+        Factor on the inputs; the papers' weights only mean something at their scale.
+    coefficients_init : float or "ridge"
+        Start of C: a constant, or the closed form on the pre-trained latents.
+    zero_diagonal : bool
+        Whether C works without its diagonal.
+    pretrain_epochs, finetune_epochs : int
+        Length of the two steps.
+    pretrain_batch_size : int or None
+        Mini-batches, or one full batch.
+    learning_rate : float
+        Adam's, in both steps.
+    paper_epochs : int or None
+        Fine-tuning epochs of the paper; a shorter run is marked as short in its record.
+    """
+
+    name: str
+    source: str
+    fusion: str
+    fusion_function: str = "concat"
+    architecture: Architecture = Architecture()
+    loss: LossWeights = LossWeights()
+    post: PostProcessing = PostProcessing()
+    input_scale: float = 1.0
+    coefficients_init: float | str = 1e-4
+    zero_diagonal: bool = False
+    pretrain_epochs: int = 100
+    pretrain_batch_size: int | None = 100
+    finetune_epochs: int = 100
+    learning_rate: float = 1e-3
+    paper_epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        one_of("fusion", self.fusion, FUSIONS)
+        one_of("fusion_function", self.fusion_function, FUNCTIONS)
+        integer("pretrain_epochs", self.pretrain_epochs, 0)
+        integer("finetune_epochs", self.finetune_epochs, 0)
+        if self.pretrain_batch_size is not None:
+            integer("pretrain_batch_size", self.pretrain_batch_size, 1)
+        positive_number("learning_rate", self.learning_rate)
+        positive_number("input_scale", self.input_scale)
+        if self.coefficients_init != "ridge" and not isinstance(self.coefficients_init, Real):
+            raise ValueError(f"coefficients_init must be a number or 'ridge', got {self.coefficients_init!r}")
