@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -30,17 +30,14 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("dmsc", "torch", "numpy", "scipy", "scikit-learn")
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
 
 
 def environment() -> dict:
     """Describe where a number comes from: time, Python, package versions, threads and git commit."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
+    from . import __version__  # not at import time: the package is still being imported then
+
+    versions = {"dmsc": __version__, **{package: version(package) for package in PACKAGES}}
     return {
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "python": platform.python_version(),
