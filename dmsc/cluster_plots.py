@@ -225,7 +225,8 @@ def _matrix_image(ax, M, y, title, **options):
         for border in borders:
             ax.axhline(border, color="0.5", linewidth=min(0.5, 4 / len(borders)))
             ax.axvline(border, color="0.5", linewidth=min(0.5, 4 / len(borders)))
-    image = ax.imshow(M, **options)
+    nearest = len(M) <= 300  # every entry is a square then, and the picture a small file
+    image = ax.imshow(M, interpolation="nearest" if nearest else "auto", **options)
     ax.figure.colorbar(image, ax=ax, shrink=0.8, extend="max" if options["vmin"] == 0 else "both")
     ax.set(title=title, xticks=[], yticks=[], xlabel="samples" if y is None else "samples, sorted by class")
 

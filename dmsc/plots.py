@@ -1,4 +1,4 @@
-"""Figures for the notebooks, from NumPy arrays; those of graphs and clusters come from ``cluster_plots``.
+"""Figures for the notebooks; those of clusters come from ``cluster_plots``, those of encoders from ``graph_plots``.
 
 Every function returns a matplotlib Figure that pyplot has let go of: as the last line of a cell it is shown
 once; elsewhere write ``display(figure)`` or ``figure.savefig(...)``.
@@ -21,6 +21,7 @@ from .cluster_plots import (
     show_eigenvalues,
     show_embedding,
 )
+from .graph_plots import show_encoder
 
 __all__ = [
     "show_affinities",
@@ -28,6 +29,7 @@ __all__ = [
     "show_contingency",
     "show_eigenvalues",
     "show_embedding",
+    "show_encoder",
     "show_history",
     "show_reconstructions",
     "show_scores",

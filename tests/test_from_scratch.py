@@ -1,0 +1,100 @@
+"""What notebooks build from scratch, held against dmsc: cells tagged "from-scratch" are run as they are written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import dmsc
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+
+
+def from_scratch_cells(notebook_name):
+    """Run the cells of a notebook that are tagged "from-scratch"; return the names they define."""
+    cells = json.loads((NOTEBOOKS / f"{notebook_name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    sources = ["".join(cell["source"]) for cell in cells if "from-scratch" in cell["metadata"].get("tags", [])]
+    assert sources, f"{notebook_name} has no cell tagged from-scratch"
+    names = {"np": np, "torch": torch}
+    for source in sources:
+        exec(source, names)
+    return names
+
+
+@pytest.fixture(scope="module")
+def self_expression():
+    return from_scratch_cells("02_self_expression")
+
+
+@pytest.fixture
+def X():
+    return np.random.default_rng(0).normal(size=(15, 6))
+
+
+@pytest.mark.parametrize("way", ["row_by_row", "inverse_trick"])
+@pytest.mark.parametrize("ridge", [0.01, 1.0, 50.0])
+def test_02_closed_forms_equal_dmsc(self_expression, X, way, ridge):
+    C = self_expression[way](X, ridge)
+    np.testing.assert_allclose(C, dmsc.ridge_self_expression([X], ridge).numpy(), atol=1e-9)
+
+
+def test_02_gradient_descent_takes_the_layers_steps(self_expression, X):
+    iterates = self_expression["gradient_descent"](X, 0.7, 5)
+    Z, step = torch.tensor(X), 1 / (2 * np.linalg.norm(X, 2) ** 2 + 2 * 0.7)
+    layer = dmsc.SelfExpression(len(X), init=0.0, zero_diagonal=True).double()
+    optimizer = torch.optim.SGD(layer.parameters(), lr=step)
+    for C in iterates:
+        optimizer.zero_grad()
+        ((Z - layer(Z)).square().sum() + 0.7 * layer.norm(2)).backward()
+        optimizer.step()
+        np.testing.assert_allclose(C, layer.coefficients.numpy(), atol=1e-12)
+
+
+def test_02_gradient_descent_converges_as_fast_as_promised(self_expression, X):
+    ridge, steps = 2.0, 200
+    C = dmsc.ridge_self_expression([X], ridge).numpy()
+    distance = [np.linalg.norm(C_t - C) for C_t in self_expression["gradient_descent"](X, ridge, steps)]
+    promised = np.linalg.norm(C) * (1 - ridge / (np.linalg.norm(X, 2) ** 2 + ridge)) ** np.arange(1, steps + 1)
+    assert (distance <= promised + 1e-12).all()
+    assert distance[-1] < 1e-3 * distance[0]
+
+
+@pytest.fixture(scope="module")
+def spectral():
+    return from_scratch_cells("03_spectral_clustering")
+
+
+@pytest.fixture
+def C():
+    """Coefficients of noisy points on three lines: dense, signed, not symmetric."""
+    rng = np.random.default_rng(1)
+    directions, places = np.eye(5)[np.repeat([0, 1, 2], 12)], rng.uniform(0.5, 1.5, 36) * rng.choice([-1, 1], 36)
+    X = places[:, None] * directions + 0.05 * rng.normal(size=(36, 5))
+    return dmsc.ridge_self_expression([X], 1.0).numpy()
+
+
+@pytest.mark.parametrize("n_components", [2, 3, 6])
+def test_03_seven_steps_equal_dmsc(spectral, C, n_components):
+    W = dmsc.build_affinity(C)
+    eigenvalues, F, labels = spectral["seven_steps"](W, n_components, 3, seed=0)
+    expected_eigenvalues, expected_F = dmsc.spectral_embedding(W, n_components)
+    np.testing.assert_allclose(eigenvalues, expected_eigenvalues, atol=1e-10)
+    np.testing.assert_allclose(F @ F.T, expected_F @ expected_F.T, atol=1e-8)
+    if n_components == 3:  # an easy graph: both find the lines
+        assert dmsc.metrics.ari(labels, dmsc.spectral_clustering(W, 3)) == 1
+        assert dmsc.metrics.ari(labels, np.repeat([0, 1, 2], 12)) == 1
+
+
+@pytest.mark.parametrize("ratio", [0.05, 0.4, 0.9, 1])
+def test_03_threshold_equals_dmsc(spectral, C, ratio):
+    np.testing.assert_array_equal(spectral["threshold"](C, ratio), dmsc.threshold_coefficients(C, ratio))
+
+
+@pytest.mark.parametrize(("d", "alpha"), [(1, 1.0), (3, 4.0), (20, 8.0)])  # 20: more directions than samples
+def test_03_papers_affinity_equals_dmsc(spectral, C, d, alpha):
+    W = dmsc.build_affinity(C, "subspace", n_clusters=3, dim=d, alpha=alpha)
+    np.testing.assert_allclose(spectral["papers_affinity"](C, 3, d, alpha), W, atol=1e-8)
