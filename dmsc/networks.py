@@ -66,7 +66,9 @@ class Architecture:
     dense : tuple of int
         Widths of the layers for vector views; the last one is the latent dimension.
     activation, output_activation : {"relu", "none"}
-        Non-linearity after each layer, and after the decoder's last one. (The authors' code has ReLU in both places.)
+        Non-linearity after each layer, and after the decoder's last one. The authors' code has ReLU in both places;
+        with an unlucky start an output ReLU stays at 0 and its view is not reconstructed (the records'
+        ``pretrain_reconstruction_error`` shows it).
         A dense latent and a dense reconstruction are linear: vectors may be negative.
     initialization : {"xavier", "torch"}
         Glorot-uniform weights with zero biases (the authors' TensorFlow code), or PyTorch's default (the listing).

@@ -18,7 +18,12 @@ from dmsc.results import (
 def record(seed, acc, epochs=10, paper=20):
     scores = {"acc": acc, "nmi": acc / 2, "ari": acc / 4, "eigengap": 0.1}
     return {
-        "config": {"dataset": "toy", "seed": seed, "method": {"name": "dsc-l2", "finetune_epochs": epochs}},
+        "config": {
+            "dataset": "toy",
+            "n_clusters": 3,
+            "seed": seed,
+            "method": {"name": "dsc-l2", "finetune_epochs": epochs},
+        },
         "device": "cpu",
         "finetune_epochs_of_paper": paper,
         "seconds": {"pretrain": 30.0, "finetune": 30.0},
