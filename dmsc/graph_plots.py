@@ -11,7 +11,7 @@ from .cluster_plots import MAX_HEIGHT, WIDTH, colors, new_figure
 from .fusion import FusionEncoder, Merge
 from .networks import Architecture, Conv, conv_sizes
 
-BOX_WIDTH, BOX_HEIGHT, RADIUS, CIRCLE = 0.76, 0.62, 0.23, 36  # columns and rows are 1 apart; CIRCLE in points
+BOX_WIDTH, BOX_HEIGHT, RADIUS, CIRCLE = 0.76, 0.62, 0.25, 42  # columns and rows are 1 apart; CIRCLE in points
 
 
 class Node(NamedTuple):

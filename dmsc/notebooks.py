@@ -16,7 +16,6 @@ from pathlib import Path
 
 __all__ = ["clean", "execute", "is_current", "list_notebooks", "read_parameters", "source_key"]
 
-CELL_NOISE = ("papermill", "execution", "ExecuteTime", "collapsed", "scrolled")
 ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # tags of the cells that papermill puts in
 
 
@@ -115,14 +114,14 @@ def clean(notebook):
     nbformat.NotebookNode
         The same object.
     """
-    for key in ("papermill", "widgets", "dmsc"):
-        notebook.metadata.pop(key, None)
-    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook.metadata["language_info"] = {"name": "python"}
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
     notebook.cells = [cell for cell in notebook.cells if not ADDED & set(cell.metadata.get("tags", []))]
     for cell in notebook.cells:
-        for key in CELL_NOISE + (() if cell.metadata.get("tags") else ("tags",)):
-            cell.metadata.pop(key, None)
+        tags = cell.metadata.get("tags")
+        cell.metadata = {"tags": tags} if tags else {}
         if cell.cell_type == "code":
             cell.outputs = _join_streams(cell.outputs)
     return notebook

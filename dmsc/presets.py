@@ -44,6 +44,7 @@ COIL20_NET = _same((15, 3, 2))
 COIL100_NET = _same((50, 5, 2))
 COMPONENTS_NET = _same((10, 5, 2), (20, 3, 1), (30, 3, 2))
 SMALL_NET = _same((20, 3, 2))
+SMALL_SPATIAL_NET = Architecture((Conv(10, 3, 2), Conv(20, 3, 1)))  # two layers, so that there is a place in between
 LISTING_NET = Architecture(
     (Conv(10, 4, 2, padding=1, decoder_padding=0), Conv(20, 3, 1, padding=1), Conv(30, 4, 2, padding=1)),
     activation="none",
@@ -179,7 +180,7 @@ SPATIAL_ROWS: dict[str, Callable[[int], dict]] = {
     "eyaleb_components": lambda K: _joint(_components(K), 0.5),  # 0.3 + 4 x 0.05
     "eyb_fc": lambda K: _joint(_components(K), 0.5),
     "bdgp": lambda K: _joint(_listing(K), 1.0),  # 0.2 + 0.8
-    "digits": _small,
+    "digits": lambda K: {"architecture": SMALL_SPATIAL_NET},
 }
 TABLE |= {
     (name, dataset): row

@@ -236,6 +236,13 @@ CASES = [
     ),
     ("fusion: no stream", lambda: fusion("sum", *IMAGES, plan=[Merge(0, (0, 2))]), ValueError, "[0, 1] are left"),
     ("fusion: two left", lambda: fusion("sum", *IMAGES, plan=[]), ValueError, "the plan must leave one stream"),
+    ("graph: vectors", lambda: plots.show_encoder([(5,), (5,)], Architecture(), []), ValueError, "needs image views"),
+    (
+        "graph: sizes",
+        lambda: plots.show_encoder([(1, 8, 8), (1, 16, 16)], Architecture(), [Merge(0, (0, 1))]),
+        ValueError,
+        "needs maps of one size",
+    ),
     # losses, self-expression
     ("loss: norm", lambda: LossWeights(norm=3), ValueError, "norm must be one of 1, 2, got 3"),
     ("loss: negative weight", lambda: LossWeights((1.0, -0.1)), ValueError, "reconstruction needs at least one weight"),

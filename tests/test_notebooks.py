@@ -17,6 +17,9 @@ EXPECTED = [
     "02_self_expression",
     "03_spectral_clustering",
     "04_dsc_networks",
+    "05_early_fusion",
+    "06_intermediate_fusion",
+    "07_late_fusion",
     "08_affinity_fusion",
     "09_bdgp_listing",
 ]
