@@ -88,9 +88,8 @@ def load_checkpoint(
         If the file isn't such a checkpoint, is damaged, or was written by another step or under another configuration.
         Nothing has been changed then.
     """
-    device = next(model.parameters()).device
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
         found = (content["format"], content["step"])
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, OSError) as error:
         raise ValueError(
@@ -104,9 +103,9 @@ def load_checkpoint(
         raise ValueError(f"{path} was written under another configuration ({changes}): remove it to start anew")
     model.load_state_dict(content["model"])
     optimizer.load_state_dict(content["optimizer"])
-    torch.set_rng_state(content["rng"]["torch"].cpu())
+    torch.set_rng_state(content["rng"]["torch"])
     if torch.cuda.is_available() and content["rng"]["cuda"]:
-        torch.cuda.set_rng_state_all([state.cpu() for state in content["rng"]["cuda"]])
+        torch.cuda.set_rng_state_all(content["rng"]["cuda"])
     if generator is not None:
-        generator.set_state(content["rng"]["batches"].cpu())
+        generator.set_state(content["rng"]["batches"])
     return content["epoch"], content["history"]

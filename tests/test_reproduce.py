@@ -17,6 +17,7 @@ from dmsc.notebooks import is_current, list_notebooks, read_parameters
 from dmsc.parameters import load_parameters, select_notebooks
 from dmsc.reproduce import reproduce
 
+pytest.importorskip("papermill")
 ROOT = Path(__file__).resolve().parents[1]
 
 
