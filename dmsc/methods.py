@@ -104,3 +104,6 @@ class Method:
         positive_number("input_scale", self.input_scale)
         if self.coefficients_init != "ridge" and not isinstance(self.coefficients_init, Real):
             raise ValueError(f"coefficients_init must be a number or 'ridge', got {self.coefficients_init!r}")
+        lambdas = self.loss.lambda_regularization, self.loss.lambda_self_expression
+        if self.coefficients_init == "ridge" and 0 in lambdas:
+            raise ValueError(f"coefficients_init='ridge' needs both lambdas above 0, got {lambdas}")

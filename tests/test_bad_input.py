@@ -317,6 +317,12 @@ CASES = [
         ValueError,
         "a number or 'ridge', got 'zero'",
     ),
+    (
+        "preset: ridge start without penalty",
+        lambda: preset("dsc-l2", "orl", 40, coefficients_init="ridge", lambda_self_expression=0),
+        ValueError,
+        "needs both lambdas above 0, got (1.0, 0)",
+    ),
     ("preset: epochs", lambda: preset("dsc-l2", "orl", 40, finetune_epochs=0.5), TypeError, "finetune_epochs must be"),
     (
         "experiment: seed",
