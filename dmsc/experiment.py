@@ -145,7 +145,7 @@ def run_experiment(
         If the dataset, the method and the checkpoints don't fit together.
     """
     device, seed = resolve_device(device), integer("seed", seed, 0, SEED_LIMIT)
-    config = _config(dataset, method, seed)
+    config, began_in = _config(dataset, method, seed), environment()  # now: a checkout may move on while a run lasts
     loop = {"checkpoint_every": checkpoint_every, "resume": resume, "config": config, "progress": progress}
     folder = None if checkpoint_dir is None else Path(checkpoint_dir)
     seconds: dict[str, float] = {}
@@ -194,7 +194,7 @@ def run_experiment(
         "format": 1,
         "config": config,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "environment": environment(),
+        "environment": began_in,
         "finetune_epochs_of_paper": method.paper_epochs,
         "shorter_than_paper": short,
         "seconds": {phase: round(value, 3) for phase, value in seconds.items()},
