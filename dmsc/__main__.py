@@ -66,7 +66,7 @@ def print_metrics(record: dict) -> None:
     """Print the metrics of both systems and both post-processings."""
     for system, scores in record["metrics"].items():
         for post in ("plain", "paper"):
-            values = "  ".join(f"{name} {value:.4f}" for name, value in scores[post].items())
+            values = "  ".join(f"{name} {value:.4f}" for name, value in scores[post].items() if value is not None)
             print(f"{system:>8} {post:>6}  {values}")
     seconds = "  ".join(f"{phase} {value:.1f} s" for phase, value in record["seconds"].items())
     print(f"{seconds}  on {record['device']}, peak memory {record['peak_memory_mb']:.0f} MB")

@@ -23,7 +23,7 @@ def cluster(
     n_clusters : int
         K.
     post : PostProcessing, optional
-        The papers' post-processing; ``None`` is the plain affinity \\|C\\| + \\|C\\|ᵀ with k-means.
+        The papers' post-processing; ``None`` is the plain affinity ``|C| + |C|ᵀ`` with k-means.
     seed : int
         Of k-means or of the discretization's rotation.
 

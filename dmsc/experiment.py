@@ -236,7 +236,8 @@ def _score(C: np.ndarray, dataset: Dataset, method: Method, seed: int) -> tuple[
     for name, post in zip(POST_PROCESSINGS, (None, method.post), strict=True):
         labels[name], W = cluster(C, dataset.n_clusters, post, seed)
         known = {} if dataset.y is None else metrics.score(dataset.y, labels[name])
-        scores[name] = {**known, "eigengap": metrics.eigengap(W, dataset.n_clusters)}
+        gap = metrics.eigengap(W, dataset.n_clusters) if dataset.n_clusters < dataset.n_samples else None
+        scores[name] = {**known, "eigengap": gap}
     return labels, scores
 
 

@@ -151,7 +151,7 @@ def _joint(row: dict, weight: float) -> dict:
 
 
 def _small(K: int, norm: int = 2) -> dict:
-    """Digits of 8 x 8 pixels: one layer; post-processing in the manner of the papers' small-K settings."""
+    """Return the row for digits of 8 x 8 pixels: one layer; sizes and weights are this project's."""
     return {"architecture": SMALL_NET, "loss": LossWeights((1.0,), (1.0,), 1.0, 1.0, norm)}
 
 

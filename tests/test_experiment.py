@@ -121,3 +121,12 @@ def test_affinity_fusion_of_one_view_is_dsc():
     )
     assert dsc.histories == affinity.histories
     assert np.array_equal(dsc.coefficients, affinity.coefficients)
+
+
+def test_as_many_clusters_as_samples_still_gives_a_record():
+    """There is no eigenvalue after the last one, so no eigengap: not an error after the training."""
+    rng = np.random.default_rng(0)
+    data = dmsc.Dataset("singles", [rng.normal(size=(4, 6))], np.arange(4))
+    method = preset("dsc-l2", "singles", 4, pretrain_epochs=1, finetune_epochs=1, dim=1)
+    scores = run_experiment(data, method, device="cpu", progress=False).record["metrics"]["network"]
+    assert scores["plain"]["acc"] == 1.0 and scores["plain"]["eigengap"] is None

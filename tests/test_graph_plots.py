@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import matplotlib
+import matplotlib.pyplot as plt
+import pytest
+import torch
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-import pytest  # noqa: E402
-import torch  # noqa: E402
-
-from dmsc import plots  # noqa: E402
-from dmsc.fusion import FusionEncoder, Merge, fusion_plan  # noqa: E402
-from dmsc.graph_plots import encoder_graph  # noqa: E402
-from dmsc.networks import Architecture, Conv  # noqa: E402
+from dmsc import plots
+from dmsc.fusion import FusionEncoder, Merge, fusion_plan
+from dmsc.graph_plots import encoder_graph
+from dmsc.networks import Architecture, Conv
 
 NET = Architecture((Conv(4, 3), Conv(6, 5, 1), Conv(5, 3)))
 VIEWS = [(1, 12, 10)] * 4

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-
-from dmsc import plots  # noqa: E402
-from dmsc.data import Dataset  # noqa: E402
+from dmsc import plots
+from dmsc.data import Dataset
 
 
 @pytest.fixture(autouse=True)
