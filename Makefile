@@ -48,7 +48,7 @@ notebooks: env ## run the notebooks with their defaults and store the outputs in
 	$(RUN) dmsc reproduce --store --jobs $(JOBS) $(ARGS)
 
 table: env ## renew the README's table from results/records
-	$(RUN) dmsc table --into README.md $(ARGS)
+	$(RUN) dmsc table --papers --into README.md $(ARGS)
 
 lab: env ## open JupyterLab at the first notebook
 	$(RUN) jupyter lab notebooks/00_start_here.ipynb $(ARGS)

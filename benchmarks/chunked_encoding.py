@@ -14,7 +14,7 @@ import time
 
 import torch
 
-from dmsc.experiment import CPU_CHUNK
+from dmsc.fitting import CPU_CHUNK
 from dmsc.losses import weighted_squared_error
 from dmsc.model import SubspaceNetwork
 from dmsc.presets import LISTING_NET

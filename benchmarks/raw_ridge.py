@@ -13,7 +13,7 @@ import argparse
 
 import dmsc
 from dmsc.clustering import cluster, unit_rows
-from dmsc.experiment import POST_PROCESSINGS, used_views
+from dmsc.fitting import POST_PROCESSINGS, used_views
 from dmsc.metrics import clustering_accuracy
 from dmsc.results import ROOT, environment, save_record
 from dmsc.self_expression import RIDGES, choose_ridge, ridge_self_expression

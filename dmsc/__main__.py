@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 from . import __version__, reproduce
+from .corruption import corrupt
 from .data import list_datasets, load_dataset
 from .experiment import run_experiment, run_id
-from .presets import METHODS, preset
+from .presets import BASELINES, METHODS, preset
 from .results import ROOT, load_records, save_coefficients, save_record, write_text
-from .tables import csv_table, insert_table, markdown_table
+from .tables import csv_table, family_table, insert_table, markdown_table, of_papers
 
 RECORDS = ROOT / "results" / "records"
 CHECKPOINTS = ROOT / "results" / "checkpoints"
@@ -35,6 +36,7 @@ def parse_settings(pairs: list[str]) -> dict:
 def run(arguments: argparse.Namespace) -> int:
     """Run one experiment and write its record."""
     dataset = load_dataset(arguments.dataset, **parse_settings(arguments.data))
+    dataset = corrupt(dataset, **parse_settings(arguments.corrupt))
     settings = parse_settings(arguments.set)
     for name in ("pretrain_epochs", "finetune_epochs"):
         if getattr(arguments, name) is not None:
@@ -65,9 +67,14 @@ def run(arguments: argparse.Namespace) -> int:
 def print_metrics(record: dict) -> None:
     """Print the metrics of both systems and both post-processings."""
     for system, scores in record["metrics"].items():
-        for post in ("plain", "paper"):
-            values = "  ".join(f"{name} {value:.4f}" for name, value in scores[post].items() if value is not None)
-            print(f"{system:>8} {post:>6}  {values}")
+        for post in ("plain", "paper", "selected"):
+            values = "  ".join(
+                f"{name} {value:.4f}" for name, value in scores.get(post, {}).items() if value is not None
+            )
+            if values:
+                print(f"{system:>8} {post:>8}  {values}")
+    chosen = record["selection"]
+    print(f"selected without labels: {chosen['post']} post-processing after epoch {chosen['epoch']}")
     seconds = "  ".join(f"{phase} {value:.1f} s" for phase, value in record["seconds"].items())
     print(f"{seconds}  on {record['device']}, peak memory {record['peak_memory_mb']:.0f} MB")
     if record["shorter_than_paper"]:
@@ -78,9 +85,14 @@ def print_metrics(record: dict) -> None:
 def table(arguments: argparse.Namespace) -> int:
     """Print the table of a folder of records, or write it."""
     records = load_records(arguments.records)
+    if arguments.papers:
+        records = of_papers(records)
     if not records:
         raise ValueError(f"no records in {arguments.records}: write some with 'dmsc run'")
-    text = csv_table(records) if arguments.format == "csv" else markdown_table(records, arguments.metric)
+    if arguments.format == "csv":
+        text = csv_table(records)
+    else:
+        text = (family_table if arguments.family else markdown_table)(records, arguments.metric)
     if arguments.into:
         page = Path(arguments.into)
         write_text(page, insert_table(page.read_text(encoding="utf-8"), text))
@@ -99,13 +111,20 @@ def build_parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("run", help="run one experiment and write its record")
     command.add_argument("--dataset", required=True, help="a name from 'dmsc datasets', or a .mat or .npz file")
-    command.add_argument("--method", required=True, help=f"one of {', '.join(METHODS)}")
+    command.add_argument("--method", required=True, help=f"one of {', '.join([*METHODS, *BASELINES])}")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--device", default="auto", help="auto (CUDA, then CPU), cpu, cuda")
     command.add_argument("--pretrain-epochs", type=int, metavar="N")
     command.add_argument("--finetune-epochs", type=int, metavar="N")
     command.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change settings of the method")
     command.add_argument("--data", nargs="+", default=[], metavar="NAME=VALUE", help="options of the dataset")
+    command.add_argument(
+        "--corrupt",
+        nargs="+",
+        default=[],
+        metavar="NAME=RATE",
+        help="missing=, noise=, occlusion=, and a seed= for them",
+    )
     command.add_argument("--resume", action="store_true", help="go on from this run's last checkpoint")
     command.add_argument("--checkpoint-every", type=int, default=50, metavar="N", help="epochs (default 50)")
     command.add_argument("--coefficients", metavar="FILE", help="export C to a .mat or .npz file")
@@ -117,6 +136,8 @@ def build_parser() -> argparse.ArgumentParser:
     command = commands.add_parser("table", help="make a table of records")
     command.add_argument("records", nargs="?", default=RECORDS, metavar="FOLDER")
     command.add_argument("--format", choices=("markdown", "csv"), default="markdown")
+    command.add_argument("--family", action="store_true", help="every method, one table per dataset")
+    command.add_argument("--papers", action="store_true", help="only settings for which a paper states the epochs")
     command.add_argument("--metric", choices=("acc", "nmi", "ari"), default="acc", help="of the Markdown table")
     command.add_argument("--output", metavar="FILE", help="write it there instead of printing it")
     command.add_argument("--into", metavar="FILE", help="renew the table between the markers of a page")
@@ -130,7 +151,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.set_defaults(act=lambda _: print_list(list_datasets()))
 
     command = commands.add_parser("methods", help="list the methods")
-    command.set_defaults(act=lambda _: print_list({name: method.source for name, method in METHODS.items()}))
+    command.set_defaults(act=lambda _: print_list({name: m.source for name, m in (METHODS | BASELINES).items()}))
     return parser
 
 

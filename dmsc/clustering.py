@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .methods import PostProcessing
 from .self_expression import choose_ridge, ridge_self_expression
 from .spectral import build_affinity, spectral_clustering, threshold_coefficients
 
-__all__ = ["cluster", "raw_self_expression", "unit_rows"]
+__all__ = ["affinity", "cluster", "raw_self_expression", "unit_rows"]
 
 
 def cluster(
@@ -33,10 +35,15 @@ def cluster(
     W : array (N, N)
         The affinity.
     """
+    W = affinity(C, n_clusters, post)
+    return spectral_clustering(W, n_clusters, assign=post.assign if post else "kmeans", seed=seed), W
+
+
+def affinity(C: np.ndarray, n_clusters: int, post: PostProcessing | None = None) -> np.ndarray:
+    """Return the affinity W (N, N) of coefficients, as :func:`cluster` uses it."""
     if post is None:
-        W = build_affinity(C)
-        return spectral_clustering(W, n_clusters, assign="kmeans", seed=seed), W
-    W = build_affinity(
+        return build_affinity(C)
+    return build_affinity(
         threshold_coefficients(C, post.ratio),
         "subspace",
         n_clusters=n_clusters,
@@ -44,17 +51,18 @@ def cluster(
         alpha=post.alpha,
         unit_diagonal=post.unit_diagonal,
     )
-    return spectral_clustering(W, n_clusters, assign=post.assign, seed=seed), W
 
 
-def raw_self_expression(Xs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, float]:
+def raw_self_expression(
+    Xs: Sequence[np.ndarray], masks: Sequence[np.ndarray] | None = None
+) -> tuple[np.ndarray, float]:
     """Return the closed-form C (N, N) on raw views scaled to unit rows, and the penalty chosen without labels."""
     rows = unit_rows(Xs)
     ridge = choose_ridge(rows)
-    return ridge_self_expression(rows, ridge).numpy(), ridge
+    return ridge_self_expression(rows, ridge, masks=masks).numpy(), ridge
 
 
-def unit_rows(Xs: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+def unit_rows(Xs: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Return views as float64 matrices (N, D) whose rows have unit length; rows of zeros stay zero."""
     rows = [X.reshape(len(X), -1).astype(np.float64) for X in Xs]
     return [X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), 1e-12) for X in rows]

@@ -36,6 +36,10 @@ class Dataset:
         One name per view, "view 0", "view 1", … if left out.
     n_clusters : int, optional
         Number of clusters K; if left out, one more than the largest label.
+    masks : sequence of bool arrays (N,), optional
+        One per view: which samples have it. Each has at least one view; values of views that are missing become 0.
+    variant : str
+        What was done to the data, for records and tables (see :func:`dmsc.corruption.corrupt`).
 
     Raises
     ------
@@ -55,6 +59,8 @@ class Dataset:
     y: np.ndarray | None = None
     view_names: tuple | None = None
     n_clusters: int | None = None
+    masks: tuple | None = None
+    variant: str = ""
 
     def __post_init__(self):
         if isinstance(self.Xs, np.ndarray) or not hasattr(self.Xs, "__iter__"):
@@ -79,7 +85,12 @@ class Dataset:
         names = tuple(names) if not isinstance(names, str) else (names,)
         if len(names) != len(Xs) or not all(isinstance(name, str) for name in names):
             raise ValueError(f"view_names must be {len(Xs)} strings, one per view, got {names!r}")
-        fields = {"Xs": Xs, "y": y, "view_names": names, "n_clusters": int(n_clusters)}
+        masks = None if self.masks is None else _frozen_masks(self.masks, len(Xs), n_samples)
+        if masks is not None:
+            Xs = tuple(
+                datasets.freeze(X * mask.reshape(-1, *[1] * (X.ndim - 1))) for X, mask in zip(Xs, masks, strict=True)
+            )
+        fields = {"Xs": Xs, "y": y, "view_names": names, "n_clusters": int(n_clusters), "masks": masks}
         for field, value in fields.items():
             object.__setattr__(self, field, value)
 
@@ -126,13 +137,16 @@ class Dataset:
             classes, y = np.unique(self.y[rows], return_inverse=True)
             n_clusters = len(classes)
         Xs = [datasets.freeze(X[rows]) for X in self.Xs]
-        return Dataset(self.name if name is None else name, Xs, y, self.view_names, n_clusters)
+        masks = None if self.masks is None else [mask[rows] for mask in self.masks]
+        name = self.name if name is None else name
+        return Dataset(name, Xs, y, self.view_names, n_clusters, masks, self.variant)
 
     def __repr__(self):
         shapes = ["×".join(map(str, X.shape[1:])) for X in self.Xs]
         views = ", ".join(f"{name} ({shape})" for name, shape in zip(self.view_names, shapes, strict=True))
         labels = "" if self.y is not None else ", no labels"
-        return f"Dataset({self.name!r}, N={self.n_samples}, K={self.n_clusters}, views: {views}{labels})"
+        variant = f", {self.variant}" if self.variant else ""
+        return f"Dataset({self.name!r}, N={self.n_samples}, K={self.n_clusters}, views: {views}{labels}{variant})"
 
 
 def _frozen_view(X, i):
@@ -145,6 +159,20 @@ def _frozen_view(X, i):
     if not np.isfinite(X).all():
         raise ValueError(f"view {i} must hold finite float32 numbers only, got NaN or infinite values")
     return datasets.freeze(X.copy() if X.flags.writeable and np.may_share_memory(X, original) else X)
+
+
+def _frozen_masks(masks, n_views, n_samples):
+    masks = [np.array(mask) for mask in masks]
+    if len(masks) != n_views or any(mask.shape != (n_samples,) or mask.dtype != bool for mask in masks):
+        raise ValueError(f"masks must be {n_views} arrays of {n_samples} bool, one per view, "
+                         f"got {[f'{mask.dtype} {mask.shape}' for mask in masks]}")  # fmt: skip
+    if not np.any(masks, axis=0).all():
+        raise ValueError(
+            f"every sample needs a view, but sample {np.argmin(np.any(masks, axis=0))} has none: leave it out"
+        )
+    if alone := [i for i, mask in enumerate(masks) if not mask.any()]:
+        raise ValueError(f"every view needs a sample, but view {alone[0]} has none: leave it out")
+    return tuple(datasets.freeze(mask) for mask in masks)
 
 
 def _frozen_labels(y, n_samples):

@@ -6,8 +6,6 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,21 +14,17 @@ import torch
 
 from . import metrics
 from .checks import integer
-from .clustering import cluster, raw_self_expression
+from .clustering import affinity, cluster, raw_self_expression
 from .data import Dataset
-from .fusion import PLACES, fusion_plan
-from .losses import repeat_last
-from .methods import Method
+from .fitting import Fit, fit_baseline, fit_network, used_views
+from .methods import Baseline, Method, PostProcessing
 from .model import SubspaceNetwork
 from .results import environment, peak_memory_mb, thin
-from .self_expression import ridge_self_expression
+from .selection import select
 from .spectral import SEED_LIMIT
-from .training import as_tensors, finetune, pretrain, resolve_device, seed_everything
+from .training import resolve_device
 
-__all__ = ["Experiment", "build_model", "run_experiment", "run_id"]
-
-CPU_CHUNK = 200  # samples per chunk on the CPU: see SubspaceNetwork
-POST_PROCESSINGS = ("plain", "paper")
+__all__ = ["Experiment", "run_experiment", "run_id"]
 
 
 @dataclass(frozen=True)
@@ -44,10 +38,11 @@ class Experiment:
     coefficients : array (N, N)
         C after fine-tuning.
     labels : dict of arrays (N,)
-        Labels per post-processing.
+        ``plain`` and ``paper``: labels of C per post-processing. ``selected``: those that the label-free rule of
+        :mod:`dmsc.selection` chooses among all checked epochs and both post-processings.
     histories : dict
-        ``pretrain`` and ``finetune``: full loss histories.
-    model : SubspaceNetwork
+        ``pretrain`` and ``finetune``: full loss histories; empty for a baseline.
+    model : SubspaceNetwork or None
         The trained network.
     """
 
@@ -55,51 +50,10 @@ class Experiment:
     coefficients: np.ndarray
     labels: dict[str, np.ndarray]
     histories: dict[str, dict[str, list[float]]]
-    model: SubspaceNetwork
+    model: SubspaceNetwork | None
 
 
-def build_model(dataset: Dataset, method: Method, device: str | torch.device = "cpu") -> SubspaceNetwork:
-    """Build the untrained network that a method describes, for the views it uses of a dataset."""
-    device = resolve_device(device)
-    init = method.coefficients_init
-    shapes = [X.shape[1:] for X in used_views(dataset, method)]
-    spatial = method.fusion in PLACES
-    model = SubspaceNetwork(
-        shapes,
-        dataset.n_samples,
-        method.architecture,
-        plan=fusion_plan(method.fusion, len(shapes), len(method.architecture.convolutions)) if spatial else (),
-        fusion_function=method.fusion_function,
-        coefficients_init=0.0 if init == "ridge" else init,
-        zero_diagonal=method.zero_diagonal,
-        chunk_size=CPU_CHUNK if device.type == "cpu" else None,
-    ).to(device)
-    if device.type == "cpu":  # convolutions run faster with channels innermost; the numbers are the same
-        model = model.to(memory_format=torch.channels_last)
-    return model
-
-
-def used_views(dataset: Dataset, method: Method) -> tuple[np.ndarray, ...]:
-    """Return all views, or the first one for a method without fusion."""
-    return tuple(dataset.Xs[:1]) if method.fusion == "none" else tuple(dataset.Xs)
-
-
-def warm_start(model: SubspaceNetwork, Xs: list[torch.Tensor], method: Method) -> None:
-    """Set C to the closed form on the current latents, with ridge lambda_1 / lambda_2."""
-    weights = method.loss
-    with torch.no_grad():
-        Zs = model.encode(Xs)
-    model.self_expression.set_coefficients(
-        ridge_self_expression(
-            Zs,
-            weights.lambda_regularization / weights.lambda_self_expression,
-            zero_diagonal=method.zero_diagonal,
-            weights=repeat_last(weights.self_expression, len(Zs)),
-        )
-    )
-
-
-def run_id(dataset: Dataset, method: Method, seed: int) -> str:
+def run_id(dataset: Dataset, method: Method | Baseline, seed: int) -> str:
     """Name a run: dataset, method, seed, and eight hex digits that stand for everything else."""
     digest = hashlib.sha256(json.dumps(_config(dataset, method, seed), sort_keys=True).encode()).hexdigest()
     return f"{dataset.name}-{method.name}-seed{seed}-{digest[:8]}"
@@ -107,7 +61,7 @@ def run_id(dataset: Dataset, method: Method, seed: int) -> str:
 
 def run_experiment(
     dataset: Dataset,
-    method: Method,
+    method: Method | Baseline,
     *,
     seed: int = 0,
     device: str | torch.device = "auto",
@@ -116,20 +70,20 @@ def run_experiment(
     resume: bool = False,
     progress: bool = True,
 ) -> Experiment:
-    """Pre-train, fine-tune, cluster and score.
+    """Pre-train, fine-tune, cluster and score; or solve a baseline, cluster and score.
 
     Parameters
     ----------
     dataset : Dataset
         The data; its labels touch metrics only.
-    method : Method
+    method : Method or Baseline
         From :func:`dmsc.presets.preset`.
     seed : int
         Fixes everything; on the CPU the same seed gives the same labels, bit for bit (with the same number of threads).
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     checkpoint_dir : path, optional
-        Where ``AE1.pt`` and ``AE2.pt`` go, every ``checkpoint_every`` epochs.
+        Where ``AE1.pt`` and ``AE2.pt`` go, every ``checkpoint_every`` epochs, and the labels of checked epochs.
     resume : bool
         Go on from those checkpoints.
     progress : bool
@@ -146,76 +100,91 @@ def run_experiment(
     """
     device, seed = resolve_device(device), integer("seed", seed, 0, SEED_LIMIT)
     config, began_in = _config(dataset, method, seed), environment()  # now: a checkout may move on while a run lasts
-    loop = {"checkpoint_every": checkpoint_every, "resume": resume, "config": config, "progress": progress}
-    folder = None if checkpoint_dir is None else Path(checkpoint_dir)
-    seconds: dict[str, float] = {}
-
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    seed_everything(seed)
-    model = build_model(dataset, method, device)
-    Xs = as_tensors(used_views(dataset, method), device, method.input_scale)
-    with _timed(seconds, "pretrain", device):
-        first = pretrain(
-            model,
-            Xs,
-            epochs=method.pretrain_epochs,
-            learning_rate=method.learning_rate,
-            batch_size=method.pretrain_batch_size,
-            weights=method.loss.reconstruction,
+    if isinstance(method, Baseline):
+        device = torch.device("cpu")  # their solvers know nothing else
+        fit = fit_baseline(dataset, method, seed=seed)
+    else:
+        fit = fit_network(
+            dataset,
+            method,
             seed=seed,
-            checkpoint=folder and folder / "AE1.pt",
-            **loop,
+            device=device,
+            checkpoint_dir=checkpoint_dir,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
+            config=config,
+            progress=progress,
         )
-    reconstruction_error = _relative_reconstruction_error(model, Xs)
-    if method.coefficients_init == "ridge":
-        warm_start(model, Xs, method)
-    with _timed(seconds, "finetune", device):
-        second = finetune(
-            model,
-            Xs,
-            epochs=method.finetune_epochs,
-            learning_rate=method.learning_rate,
-            weights=method.loss,
-            checkpoint=folder and folder / "AE2.pt",
-            **loop,
-        )
-
-    C = model.coefficients
-    with _timed(seconds, "clustering", device):
-        labels, network_scores = _score(C, dataset, method, seed)
-    with _timed(seconds, "raw_baseline", device):
-        raw_C, ridge = raw_self_expression(used_views(dataset, method))
-        _, raw_scores = _score(raw_C, dataset, method, seed)
-    with torch.no_grad():
-        residual = metrics.self_expression_residual([Z.cpu().numpy() for Z in model.encode(Xs)], C)
-    short = method.paper_epochs is not None and method.finetune_epochs < method.paper_epochs
+    chosen = select(fit.candidates)
+    labels = {candidate.post: candidate.labels for candidate in fit.candidates[-2:]}
+    labels["selected"] = chosen.labels
+    scores = {post: _score(dataset, found) for post, found in labels.items()}
+    for post, processing in (("plain", None), ("paper", method.post)):
+        scores[post]["eigengap"] = _eigengap(fit.coefficients, dataset, processing)
     record = {
-        "format": 1,
+        "format": 2,
         "config": config,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "environment": began_in,
-        "finetune_epochs_of_paper": method.paper_epochs,
-        "shorter_than_paper": short,
-        "seconds": {phase: round(value, 3) for phase, value in seconds.items()},
         "resumed": resume,
-        "peak_memory_mb": peak_memory_mb(device),
-        "metrics": {"network": network_scores, "raw": {**raw_scores, "ridge": ridge}},
+        "selection": {
+            "rule": "subspace consistency on the raw views",
+            "epoch": chosen.epoch,
+            "post": chosen.post,
+            "ridge": fit.ridge,
+            "candidates": [
+                {"epoch": c.epoch, "post": c.post, "consistency": c.consistency, **_score(dataset, c.labels)}
+                for c in fit.candidates
+            ],
+        },
+    }
+    if isinstance(method, Baseline):
+        record |= {"finetune_epochs_of_paper": None, "shorter_than_paper": False, "metrics": {"baseline": scores}}
+        record |= {"label_free": {}, "history": {}}
+    else:
+        record |= _network_record(dataset, method, fit, scores)
+    record["seconds"] = {phase: round(value, 3) for phase, value in fit.seconds.items()}
+    record["peak_memory_mb"] = peak_memory_mb(device)
+    return Experiment(record, fit.coefficients, labels, fit.histories, fit.model)
+
+
+def _network_record(dataset: Dataset, method: Method, fit: Fit, scores: dict) -> dict:
+    """Return the part of a record that only networks have; the baseline on the raw data among it."""
+    began = time.perf_counter()
+    raw_C, ridge = raw_self_expression(used_views(dataset, method), dataset.masks and dataset.masks[: len(fit.Xs)])
+    raw = {}
+    for name, post in (("plain", None), ("paper", method.post)):
+        labels, _ = cluster(raw_C, dataset.n_clusters, post, fit.seed)
+        raw[name] = {**_score(dataset, labels), "eigengap": _eigengap(raw_C, dataset, post)}
+    fit.seconds["raw_baseline"] = time.perf_counter() - began
+    with torch.no_grad():
+        Zs = [Z.cpu().numpy() for Z in fit.model.encode(fit.Xs, fit.masks)]
+    residual = metrics.self_expression_residual(Zs, fit.coefficients)
+    second = fit.histories["finetune"]
+    return {
+        "finetune_epochs_of_paper": method.paper_epochs,
+        "shorter_than_paper": method.paper_epochs is not None and method.finetune_epochs < method.paper_epochs,
+        "metrics": {"network": scores, "raw": {**raw, "ridge": ridge}},
         "label_free": {
             "self_expression_residual": residual if math.isfinite(residual) else None,  # nan: all latents died
-            "pretrain_reconstruction_error": reconstruction_error,
+            "pretrain_reconstruction_error": fit.pretrain_error,
             "objective": second["loss"][-1] if second else None,
         },
-        "history": {"pretrain": thin(first), "finetune": thin(second)},
+        "history": {step: thin(history) for step, history in fit.histories.items()},
     }
-    return Experiment(record, C, labels, {"pretrain": first, "finetune": second}, model)
 
 
-def _config(dataset: Dataset, method: Method, seed: int) -> dict:
+def _config(dataset: Dataset, method: Method | Baseline, seed: int) -> dict:
     description = json.loads(json.dumps(asdict(method)))  # tuples become lists, as they will in the record
+    if description.get("correlation", 0) is None:
+        del description["correlation"]  # so that records from before it existed keep their names
+    variant = {"variant": dataset.variant} if dataset.variant else {}
     views = [[name, list(X.shape)] for name, X in zip(dataset.view_names, used_views(dataset, method), strict=False)]
     return {
         "dataset": dataset.name,
+        **variant,
         "views": views,
         "n_clusters": dataset.n_clusters,
         "data_digest": _data_digest(dataset),
@@ -226,31 +195,16 @@ def _config(dataset: Dataset, method: Method, seed: int) -> dict:
 
 def _data_digest(dataset: Dataset) -> str:
     digest = hashlib.sha256()
-    for X in dataset.Xs:
+    for X in (*dataset.Xs, *(dataset.masks or ())):
         digest.update(np.ascontiguousarray(X).tobytes())
     return digest.hexdigest()[:16]
 
 
-def _score(C: np.ndarray, dataset: Dataset, method: Method, seed: int) -> tuple[dict, dict]:
-    labels, scores = {}, {}
-    for name, post in zip(POST_PROCESSINGS, (None, method.post), strict=True):
-        labels[name], W = cluster(C, dataset.n_clusters, post, seed)
-        known = {} if dataset.y is None else metrics.score(dataset.y, labels[name])
-        gap = metrics.eigengap(W, dataset.n_clusters) if dataset.n_clusters < dataset.n_samples else None
-        scores[name] = {**known, "eigengap": gap}
-    return labels, scores
+def _score(dataset: Dataset, labels: np.ndarray) -> dict[str, float]:
+    return {} if dataset.y is None else metrics.score(dataset.y, labels)
 
 
-@torch.no_grad()
-def _relative_reconstruction_error(model: SubspaceNetwork, Xs: list[torch.Tensor]) -> float:
-    error = sum(float((X - X_hat).square().sum()) for X, X_hat in zip(Xs, model.autoencode(Xs), strict=True))
-    return error / sum(float(X.square().sum()) for X in Xs)
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], phase: str, device: torch.device) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    seconds[phase] = time.perf_counter() - start
+def _eigengap(C: np.ndarray, dataset: Dataset, post: PostProcessing | None) -> float | None:
+    if dataset.n_clusters == dataset.n_samples:
+        return None
+    return metrics.eigengap(affinity(C, dataset.n_clusters, post), dataset.n_clusters)

@@ -45,7 +45,7 @@ class Merge:
         object.__setattr__(self, "streams", streams)
 
 
-def fuse(maps: Sequence[torch.Tensor], function: str) -> torch.Tensor:
+def fuse(maps: Sequence[torch.Tensor], function: str, masks: Sequence[torch.Tensor] | None = None) -> torch.Tensor:
     """Join feature maps elementwise over (N, C, H, W), or along the channels.
 
     Parameters
@@ -54,6 +54,9 @@ def fuse(maps: Sequence[torch.Tensor], function: str) -> torch.Tensor:
         One per stream, of one size; "concat" allows different C.
     function : {"sum", "max", "concat"}
         The fusion function f.
+    masks : sequence of bool tensors (N,), optional
+        Which samples each stream has. A stream that a sample lacks adds nothing to a sum, has no say in a maximum, and
+        leaves its channels of a concatenation 0; with no stream at all the result is 0.
 
     Returns
     -------
@@ -71,10 +74,17 @@ def fuse(maps: Sequence[torch.Tensor], function: str) -> torch.Tensor:
     """
     one_of("fusion_function", function, FUNCTIONS)
     maps = list(maps)
+    if masks is not None:
+        absent = -torch.inf if function == "max" else 0.0
+        lacking = [~mask.view(-1, 1, 1, 1) for mask in masks]
+        maps = [Z.masked_fill(lacks, absent) for Z, lacks in zip(maps, lacking, strict=True)]
     if function == "concat":
         return torch.cat(maps, dim=1)
     stacked = torch.stack(maps)  # (M, N, C, H, W)
-    return stacked.sum(0) if function == "sum" else stacked.amax(0)
+    if function == "sum":
+        return stacked.sum(0)
+    fused = stacked.amax(0)
+    return fused if masks is None else fused.masked_fill(torch.stack(lacking).all(0), 0.0)
 
 
 def fusion_plan(place: str, n_views: int, n_layers: int) -> tuple[Merge, ...]:
@@ -165,12 +175,20 @@ class FusionEncoder(nn.Module):
             back = build_convolution(channels[stream], Conv(convolutions[-1].channels, 3, 1), sizes[stream][-1])
             self.layers["back"] = initialize(nn.Sequential(back, activation()), architecture)
 
-    def forward(self, *Xs: torch.Tensor) -> torch.Tensor:
-        """Return the joint feature maps (N, c, h, w) of the views, each (N, C, H, W)."""
-        maps = dict(enumerate(Xs))
+    def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
+        """Return the joint feature maps (N, c, h, w) of the views, each (N, C, H, W).
+
+        After the M views may come M masks (N,): which samples have which view.
+        """
+        Xs, masks = tensors[: self.n_views], tensors[self.n_views :]
+        maps, has = dict(enumerate(Xs)), dict(enumerate(masks))
         for depth in range(self.depth + 1):
             for merge in self._merges(depth):
-                maps[merge.streams[0]] = fuse([maps.pop(stream) for stream in merge.streams], self.function)
+                meeting = [maps.pop(stream) for stream in merge.streams]
+                known = [has.pop(stream) for stream in merge.streams] if masks else None
+                maps[merge.streams[0]] = fuse(meeting, self.function, known)
+                if masks:
+                    has[merge.streams[0]] = torch.stack(known).any(0)
             if depth < self.depth:
                 maps = {stream: self.layers[f"{stream}_{depth}"](Z) for stream, Z in maps.items()}
         (Z,) = maps.values()

@@ -3,6 +3,9 @@ r"""The terms of the loss, named as in the papers, in one convention.
 .. math:: L = \sum_m w_m \|X^m - \hat X^m\|_F^2 \;+\; \lambda_1 \|C\|_p^p
               \;+\; \lambda_2 \sum_l v_l \|Z^l - C Z^l\|_F^2
 
+CMSC-DCCA adds the correlation term of :mod:`dmsc.correlation`. A sample without a view is left out of that view's
+errors.
+
 No term carries a factor 1/2. Where a paper or its code has one, the preset's weight is halved (see ``presets.py``).
 Sums run over all samples and pixels, as in the papers: the weights depend on N and on the scale of the inputs.
 """
@@ -16,6 +19,7 @@ from numbers import Real
 import torch
 
 from .checks import one_of
+from .correlation import Correlation, correlation_deficit
 
 __all__ = ["LossWeights", "finetuning_terms", "weighted_squared_error"]
 
@@ -66,18 +70,30 @@ def repeat_last(weights: Sequence[float], count: int) -> list[float]:
 
 
 def weighted_squared_error(
-    targets: Sequence[torch.Tensor], outputs: Sequence[torch.Tensor], weights: Sequence[float]
+    targets: Sequence[torch.Tensor],
+    outputs: Sequence[torch.Tensor],
+    weights: Sequence[float],
+    masks: Sequence[torch.Tensor] | None = None,
 ) -> torch.Tensor:
-    """Return sum_m w_m ||target_m - output_m||_F^2 over all entries; the last weight repeats."""
+    """Return sum_m w_m ||target_m - output_m||_F^2 over samples that have view m; the last weight repeats."""
     weights = repeat_last(weights, len(targets))
+    if masks is not None:
+        targets, outputs = ([T[mask] for T, mask in zip(Ts, masks, strict=True)] for Ts in (targets, outputs))
     return sum(
         w * torch.nn.functional.mse_loss(output, target, reduction="sum")
         for w, target, output in zip(weights, targets, outputs, strict=True)
     )
 
 
-def finetuning_terms(model, Xs: Sequence[torch.Tensor], weights: LossWeights) -> dict[str, torch.Tensor]:
-    """Evaluate the three weighted terms of the loss; their sum is what fine-tuning minimizes.
+def finetuning_terms(
+    model,
+    Xs: Sequence[torch.Tensor],
+    weights: LossWeights,
+    *,
+    masks: Sequence[torch.Tensor] | None = None,
+    correlation: Correlation | None = None,
+) -> dict[str, torch.Tensor]:
+    """Evaluate the weighted terms of the loss; their sum is what fine-tuning minimizes.
 
     Parameters
     ----------
@@ -87,15 +103,25 @@ def finetuning_terms(model, Xs: Sequence[torch.Tensor], weights: LossWeights) ->
         The views.
     weights : LossWeights
         The weights.
+    masks : sequence of bool tensors (N,), optional
+        Which samples have which view.
+    correlation : Correlation, optional
+        CMSC-DCCA's term, for a model with projections.
 
     Returns
     -------
     dict of scalar tensors
-        ``reconstruction``, ``regularization``, ``self_expression``.
+        ``reconstruction``, ``regularization``, ``self_expression``, and with ``correlation`` a term of that name.
     """
-    Zs, Zs_hat, Xs_hat = model(Xs)
-    return {
-        "reconstruction": weighted_squared_error(Xs, Xs_hat, weights.reconstruction),
+    Zs, Zs_hat, Xs_hat = model(Xs, masks)
+    residual = weighted_squared_error(Zs, Zs_hat, weights.self_expression, None if model.joint else masks)
+    terms = {
+        "reconstruction": weighted_squared_error(Xs, Xs_hat, weights.reconstruction, masks),
         "regularization": weights.lambda_regularization * model.self_expression.norm(weights.norm),
-        "self_expression": weights.lambda_self_expression * weighted_squared_error(Zs, Zs_hat, weights.self_expression),
+        "self_expression": weights.lambda_self_expression * residual,
     }
+    if correlation is not None:
+        terms["correlation"] = correlation.lambda_correlation * correlation_deficit(
+            model.project(Zs), correlation, masks
+        )
+    return terms

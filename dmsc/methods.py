@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 
 from .checks import integer, one_of, positive_number
+from .correlation import Correlation
 from .fusion import FUNCTIONS, PLACES
 from .losses import LossWeights
 from .networks import Architecture
 from .spectral import ASSIGNMENTS
 
-__all__ = ["FUSIONS", "Method", "PostProcessing"]
+__all__ = ["FUSIONS", "Baseline", "Method", "PostProcessing"]
 
 #: Where views meet: never ("none": the first view alone), in C ("affinity"), or inside the encoder.
 FUSIONS = ("none", "affinity", *PLACES)
@@ -75,6 +76,8 @@ class Method:
         Adam's, in both steps.
     paper_epochs : int or None
         Fine-tuning epochs of the paper; a shorter run is marked as short in its record.
+    correlation : Correlation or None
+        CMSC-DCCA's term between the latents of affinity fusion.
     """
 
     name: str
@@ -92,9 +95,12 @@ class Method:
     finetune_epochs: int = 100
     learning_rate: float = 1e-3
     paper_epochs: int | None = None
+    correlation: Correlation | None = None
 
     def __post_init__(self) -> None:
         one_of("fusion", self.fusion, FUSIONS)
+        if self.correlation is not None and self.fusion != "affinity":
+            raise ValueError(f"correlation is between the latents of fusion='affinity', got fusion={self.fusion!r}")
         one_of("fusion_function", self.fusion_function, FUNCTIONS)
         integer("pretrain_epochs", self.pretrain_epochs, 0)
         integer("finetune_epochs", self.finetune_epochs, 0)
@@ -107,3 +113,28 @@ class Method:
         lambdas = self.loss.lambda_regularization, self.loss.lambda_self_expression
         if self.coefficients_init == "ridge" and 0 in lambdas:
             raise ValueError(f"coefficients_init='ridge' needs both lambdas above 0, got {lambdas}")
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A classical method: no network, one matrix of coefficients from the raw features.
+
+    Views are scaled to unit rows and put side by side.
+
+    Parameters
+    ----------
+    name, source : str
+        Key of the baseline, and where it comes from.
+    algorithm : str
+        One of :data:`dmsc.baselines.ALGORITHMS`.
+    parameters : dict
+        Of that function, all that may be changed.
+    post : PostProcessing
+        As in :class:`Method`: the dataset's.
+    """
+
+    name: str
+    source: str
+    algorithm: str
+    parameters: dict = field(default_factory=dict)
+    post: PostProcessing = PostProcessing()

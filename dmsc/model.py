@@ -9,22 +9,31 @@
     Xs_hat                one decoder per view, from its own latent; or from the joint one
 
 With one view this is DSC-Net; with M views and latents that share C it is affinity fusion; with a plan of merges
-inside the encoder it is early, intermediate or late spatial fusion.
+inside the encoder it is early, intermediate or late spatial fusion; with projections for the correlation term,
+CMSC-DCCA.
+
+A sample may lack views. ``masks``, one bool tensor (N,) per view, say who has what. In affinity fusion the latent of a
+missing view is 0: it neither helps to express others nor is expressed itself, and the sample lives by its other
+latents. In spatial fusion a missing view has no say where streams meet (:func:`dmsc.fusion.fuse`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
 from .checks import integer
+from .correlation import Correlation
 from .fusion import FusionEncoder, Merge
 from .networks import Architecture, build_decoder, build_encoder, latent_shape
 from .self_expression import SelfExpression
 
 __all__ = ["SubspaceNetwork"]
+
+Masks = Sequence[torch.Tensor] | None
 
 
 class SubspaceNetwork(nn.Module):
@@ -42,6 +51,8 @@ class SubspaceNetwork(nn.Module):
         Spatial fusion: which views meet where on the way to one joint latent. Empty is affinity fusion.
     fusion_function : {"sum", "max", "concat"}
         How they meet.
+    correlation : Correlation, optional
+        Give every view's latent a linear projection, for the correlation term of CMSC-DCCA.
     coefficients_init, zero_diagonal
         See :class:`~dmsc.self_expression.SelfExpression`.
     chunk_size : int, optional
@@ -50,7 +61,7 @@ class SubspaceNetwork(nn.Module):
 
     References
     ----------
-    Ji et al., NIPS 2017, Figure 2; Abavisani & Patel, 2018, Figure 4 (affinity fusion).
+    Ji et al., NIPS 2017, Figure 2; Abavisani & Patel, 2018, Figure 4 (affinity fusion); Gao et al., AAAI 2020.
     """
 
     def __init__(
@@ -61,6 +72,7 @@ class SubspaceNetwork(nn.Module):
         *,
         plan: Sequence[Merge] = (),
         fusion_function: str = "concat",
+        correlation: Correlation | None = None,
         coefficients_init: float = 1e-4,
         zero_diagonal: bool = False,
         chunk_size: int | None = None,
@@ -74,13 +86,18 @@ class SubspaceNetwork(nn.Module):
         self.latent_shapes = [latent_shape(shape, architecture) for shape in view_shapes]
         self.joint = bool(plan)
         self.self_expression = SelfExpression(n_samples, coefficients_init, zero_diagonal)
+        lengths = [math.prod(shape) for shape in self.latent_shapes] if correlation else []
+        self.projections = nn.ModuleList(
+            nn.Linear(length, correlation.projection_dim, bias=False) for length in lengths
+        )
         self.chunk_size = chunk_size if chunk_size is None else integer("chunk_size", chunk_size, 1)
 
-    def encode(self, Xs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def encode(self, Xs: Sequence[torch.Tensor], masks: Masks = None) -> list[torch.Tensor]:
         """Return the latents (N, d): one per view, or the joint one alone."""
         if self.joint:
-            return [self._chunked(self.encoders[0], *Xs).flatten(1)]
-        return [self._chunked(encoder, X).flatten(1) for encoder, X in zip(self.encoders, Xs, strict=True)]
+            return [self._chunked(self.encoders[0], *Xs, *(masks or ())).flatten(1)]
+        Zs = [self._chunked(encoder, X).flatten(1) for encoder, X in zip(self.encoders, Xs, strict=True)]
+        return Zs if masks is None else [Z * mask[:, None] for Z, mask in zip(Zs, masks, strict=True)]
 
     def decode(self, Zs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Return the reconstructions, one (N, C, H, W) or (N, D) per view."""
@@ -88,13 +105,17 @@ class SubspaceNetwork(nn.Module):
         maps = [Z.unflatten(1, shape) for Z, shape in zip(Zs, self.latent_shapes, strict=True)]  # (N, c, h, w)
         return [self._chunked(decoder, Z) for decoder, Z in zip(self.decoders, maps, strict=True)]
 
-    def autoencode(self, Xs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Return the reconstructions without self-expression: what pre-training learns."""
-        return self.decode(self.encode(Xs))
+    def project(self, Zs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Return the projected latents (N, p) that CMSC-DCCA correlates; none without ``correlation``."""
+        return [project(Z) for project, Z in zip(self.projections, Zs, strict=False)]
 
-    def forward(self, Xs: Sequence[torch.Tensor]):
+    def autoencode(self, Xs: Sequence[torch.Tensor], masks: Masks = None) -> list[torch.Tensor]:
+        """Return the reconstructions without self-expression: what pre-training learns."""
+        return self.decode(self.encode(Xs, masks))
+
+    def forward(self, Xs: Sequence[torch.Tensor], masks: Masks = None):
         """Return ``(Zs, Zs_hat, Xs_hat)``: latents, self-expressed latents, reconstructions from the latter."""
-        Zs = self.encode(Xs)
+        Zs = self.encode(Xs, masks)
         Zs_hat = [self.self_expression(Z) for Z in Zs]
         return Zs, Zs_hat, self.decode(Zs_hat)
 

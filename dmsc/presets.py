@@ -1,6 +1,7 @@
 """Every method as data: one table for each paper x dataset, which a reader can scan.
 
-A :class:`Method` says what to build, how to train it and how to read clusters off C. :func:`preset` fills one in: the
+A :class:`~dmsc.methods.Method` says what to build, how to train it and how to read clusters off C. :func:`preset` fills
+one in: the
 method's defaults, then what the table below says for the dataset, then what the caller overrides.
 """
 
@@ -8,14 +9,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 
+from .correlation import Correlation
 from .fusion import FUNCTIONS, PLACES
 from .losses import LossWeights
-from .methods import Method, PostProcessing
+from .methods import Baseline, Method, PostProcessing
 from .networks import Architecture, Conv
 
-__all__ = ["METHODS", "override", "preset"]
+__all__ = ["BASELINES", "METHODS", "override", "preset"]
 
 
 def papers_lambda(K: int) -> float:
@@ -45,6 +47,7 @@ COIL100_NET = _same((50, 5, 2))
 COMPONENTS_NET = _same((10, 5, 2), (20, 3, 1), (30, 3, 2))
 SMALL_NET = _same((20, 3, 2))
 SMALL_SPATIAL_NET = Architecture((Conv(10, 3, 2), Conv(20, 3, 1)))  # two layers, so that there is a place in between
+COIL20_SPATIAL_NET = _same((15, 3, 2), (15, 3, 1))
 LISTING_NET = Architecture(
     (Conv(10, 4, 2, padding=1, decoder_padding=0), Conv(20, 3, 1, padding=1), Conv(30, 4, 2, padding=1)),
     activation="none",
@@ -59,6 +62,12 @@ METHODS: dict[str, Method] = {
     ),
     "affinity": Method("affinity", "Abavisani & Patel 2018, affinity fusion, eq. 8", "affinity"),
     "listing": Method("listing", "the blog listing, mended, on other data", "affinity"),
+    "cmsc-dcca": Method(
+        "cmsc-dcca",
+        "Gao et al. 2020: affinity fusion and Deep CCA's correlation",
+        "affinity",
+        correlation=Correlation(),
+    ),
     **{
         f"{place}-{function}": Method(
             f"{place}-{function}", f"Abavisani & Patel 2018, {place} spatial fusion, eq. 6", place, function
@@ -66,6 +75,21 @@ METHODS: dict[str, Method] = {
         for place in PLACES
         for function in FUNCTIONS
     },
+}
+
+#: Methods without a network, with every parameter that may be changed.
+BASELINES: dict[str, Baseline] = {
+    baseline.name: baseline
+    for baseline in (
+        Baseline("kmeans", "Lloyd's k-means as averages over clusters", "kmeans"),
+        Baseline("spectral", "spectral clustering of the graph of nearest neighbors", "spectral", {"n_neighbors": 10}),
+        Baseline("ssc", "Elhamifar & Vidal 2013, sparse subspace clustering", "ssc", {"alpha": 20.0}),
+        Baseline("ssc-omp", "You, Robinson & Vidal 2016, orthogonal matching pursuit", "ssc-omp", {"n_nonzero": 10}),
+        Baseline("lrr", "Liu et al. 2013, low-rank representation", "lrr", {"penalty": 1.0, "n_components": None}),
+        Baseline(
+            "ridge", "Ji et al. 2014, EDSC in closed form; penalty from held-out features", "ridge", {"ridge": None}
+        ),
+    )
 }
 
 
@@ -143,6 +167,15 @@ def _listing(K: int) -> dict:
     }
 
 
+def _coil20_edges(K: int, norm: int = 2) -> dict:
+    return {
+        **_coil20(norm, 40),
+        "source": "COIL20's weights for the image and its edges, with a second layer; no paper's",
+        "architecture": COIL20_SPATIAL_NET,
+        "paper_epochs": None,
+    }
+
+
 def _joint(row: dict, weight: float) -> dict:
     """Return affinity fusion's row for one joint latent: no weights of single latents, no source of its own."""
     row = {**row, "loss": replace(row["loss"], self_expression=(weight,)), "paper_epochs": None}
@@ -172,6 +205,9 @@ TABLE: dict[tuple[str, str], Callable[[int], dict]] = {
     ("dsc-l2", "digits"): _small,
     ("dsc-l1", "digits"): lambda K: _small(K, 1),
     ("affinity", "digits"): _small,
+    ("affinity", "coil20_edges"): _coil20_edges,
+    ("dsc-l2", "coil20_edges"): _coil20_edges,
+    ("dsc-l1", "coil20_edges"): lambda K: _coil20_edges(K, 1),
 }
 
 
@@ -180,6 +216,7 @@ SPATIAL_ROWS: dict[str, Callable[[int], dict]] = {
     "eyaleb_components": lambda K: _joint(_components(K), 0.5),  # 0.3 + 4 x 0.05
     "eyb_fc": lambda K: _joint(_components(K), 0.5),
     "bdgp": lambda K: _joint(_listing(K), 1.0),  # 0.2 + 0.8
+    "coil20_edges": lambda K: _joint(_coil20_edges(K), 1.0),  # 0.5 + 0.5
     "digits": lambda K: {"architecture": SMALL_SPATIAL_NET},
 }
 TABLE |= {
@@ -188,25 +225,32 @@ TABLE |= {
     if method.fusion in PLACES
     for dataset, row in SPATIAL_ROWS.items()
 }
+# CMSC-DCCA is affinity fusion with one more term; no paper gives weights for it.
+TABLE |= {
+    ("cmsc-dcca", dataset): lambda K, row=row: {**row(K), "source": METHODS["cmsc-dcca"].source, "paper_epochs": None}
+    for (name, dataset), row in TABLE.items()
+    if name == "affinity"
+}
 
 
-def preset(method: str, dataset: str, n_clusters: int, **overrides) -> Method:
+def preset(method: str, dataset: str, n_clusters: int, **overrides) -> Method | Baseline:
     """Return the description of a method on a dataset.
 
     Parameters
     ----------
     method : str
-        One of :data:`METHODS`.
+        One of :data:`METHODS` or :data:`BASELINES`.
     dataset : str
         The dataset's name; one that no paper speaks of gets the method's defaults.
     n_clusters : int
         K; some papers' weights depend on it.
     **overrides
-        Fields of :class:`Method`, or of its ``loss``, ``post`` and ``architecture``, by their own names.
+        Fields of the description, or of its parts (``loss``, ``post``, ``architecture``, ``correlation``,
+        ``parameters``), by their own names.
 
     Returns
     -------
-    Method
+    Method or Baseline
         Frozen.
 
     Raises
@@ -214,26 +258,39 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides) -> Method:
     ValueError
         For an unknown method or an unknown field; the message lists what there is.
     """
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}{_closest(method, METHODS)}: use one of {', '.join(METHODS)}")
-    description = METHODS[method]
+    known = METHODS | BASELINES
+    if method not in known:
+        raise ValueError(f"unknown method {method!r}{_closest(method, known)}: use one of {', '.join(known)}")
+    description = known[method]
     row = TABLE.get((method, dataset)) or TABLE.get((method, "*"))
-    if row is not None:
+    if method in BASELINES:  # they are read off with the post-processing of the dataset's networks
+        networks = (TABLE.get((name, dataset)) for name in ("affinity", "dsc-l2"))
+        posts = [row(n_clusters)["post"] for row in networks if row and "post" in row(n_clusters)]
+        description = replace(description, post=posts[0]) if posts else description
+    elif row is not None:
         description = replace(description, **row(n_clusters))
     return override(description, **overrides)
 
 
-def override(method: Method, **values) -> Method:
-    """Return a copy of a method with some fields changed, wherever in the description they live."""
-    parts = {None: method, "loss": method.loss, "post": method.post, "architecture": method.architecture}
-    owner = {field.name: part for part, value in reversed(parts.items()) for field in fields(value)}
-    changed: dict[str | None, dict] = {part: {} for part in parts}
+def override(method: Method | Baseline, **values) -> Method | Baseline:
+    """Return a copy of a description with some fields changed, wherever in it they live."""
+    outer = {field.name: values.get(field.name, getattr(method, field.name)) for field in fields(method)}
+    parts = {name: part for name, part in outer.items() if is_dataclass(part) or isinstance(part, dict)}
+    owner = {
+        inner: name
+        for name, part in parts.items()
+        for inner in (part if isinstance(part, dict) else [field.name for field in fields(part)])
+    }
+    changed = {name: dict(part) if isinstance(part, dict) else {} for name, part in parts.items()}
     for name, value in values.items():
-        if name not in owner:
-            raise ValueError(f"unknown setting {name!r}{_closest(name, owner)}: use one of {', '.join(sorted(owner))}")
-        changed[owner[name]][name] = value
-    inner = {part: replace(parts[part], **changed[part]) for part in parts if part and changed[part]}
-    return replace(method, **inner, **changed[None])
+        if name in owner:
+            changed[owner[name]][name] = value
+        elif name not in outer:
+            known = sorted({*outer, *owner})
+            raise ValueError(f"unknown setting {name!r}{_closest(name, known)}: use one of {', '.join(known)}")
+    for name, part in parts.items():
+        outer[name] = changed[name] if isinstance(part, dict) else replace(part, **changed[name])
+    return replace(method, **outer)
 
 
 def _closest(name: str, known) -> str:

@@ -21,6 +21,7 @@ from .training import resolve_device
 __all__ = [
     "environment",
     "load_records",
+    "method_scores",
     "peak_memory_mb",
     "save_coefficients",
     "save_record",
@@ -122,11 +123,17 @@ def load_records(folder: str | Path) -> list[dict]:
     for path in sorted(folder.glob("*.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            record["config"]["method"]["name"], record["metrics"]["network"]  # noqa: B018
+            record["config"]["method"]["name"], method_scores(record)  # noqa: B018
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is not a record ({type(error).__name__}: {error})") from None
         records.append(record)
     return records
+
+
+def method_scores(record: dict) -> dict:
+    """Return the scores of what was run, a network or a baseline, by post-processing."""
+    metrics = record["metrics"]
+    return metrics["network"] if "network" in metrics else metrics["baseline"]
 
 
 def save_coefficients(path: str | Path, C: np.ndarray, labels: np.ndarray | None = None) -> None:

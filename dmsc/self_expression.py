@@ -76,6 +76,7 @@ def ridge_self_expression(
     *,
     zero_diagonal: bool = True,
     weights: Sequence[float] | None = None,
+    masks: Sequence[np.ndarray | torch.Tensor] | None = None,
 ) -> torch.Tensor:
     r"""Solve self-expression with an L2 penalty in closed form.
 
@@ -95,6 +96,9 @@ def ridge_self_expression(
         Forbid a sample to explain itself.
     weights : sequence of float, optional
         One v_l per latent; 1 by default.
+    masks : sequence of bool arrays (N,), optional
+        Which samples have which latent, whose rows are 0 where it is missing. A sample is expressed in those latents
+        that it has: one solution per pattern of missing latents.
 
     Returns
     -------
@@ -118,12 +122,21 @@ def ridge_self_expression(
         raise ValueError(f"one weight per latent is needed: got {len(weights)} weights for {len(Zs)} latents")
     if len({len(Z) for Z in Zs}) != 1:
         raise ValueError(f"all latents must have the same samples, got {[len(Z) for Z in Zs]}")
-    G = sum(v * (Z @ Z.T) for v, Z in zip(weights, Zs, strict=True))  # (N, N)
-    identity = torch.eye(len(G), dtype=G.dtype, device=G.device)
-    P = torch.cholesky_inverse(torch.linalg.cholesky(G + ridge * identity))
-    if not zero_diagonal:
-        return identity - ridge * P
-    return (-P / P.diagonal()[:, None]).fill_diagonal_(0)
+    grams = [v * (Z @ Z.T) for v, Z in zip(weights, Zs, strict=True)]  # (N, N) each
+    identity = torch.eye(len(grams[0]), dtype=torch.float64, device=grams[0].device)
+
+    def solve(G: torch.Tensor) -> torch.Tensor:
+        P = torch.cholesky_inverse(torch.linalg.cholesky(G + ridge * identity))
+        return (-P / P.diagonal()[:, None]).fill_diagonal_(0) if zero_diagonal else identity - ridge * P
+
+    if masks is None:
+        return solve(sum(grams))
+    has = torch.stack([torch.as_tensor(np.array(m) if isinstance(m, np.ndarray) else m) for m in masks], 1)  # (N, M)
+    C = torch.empty_like(identity)
+    for pattern in has.unique(dim=0):
+        rows = (has == pattern).all(1)
+        C[rows] = solve(sum(G for G, seen in zip(grams, pattern, strict=True) if seen))[rows]
+    return C
 
 
 def choose_ridge(Xs: Sequence[np.ndarray], ridges: Sequence[float] = RIDGES, seed: int = 0) -> float:

@@ -17,10 +17,11 @@ from tqdm import tqdm
 
 from .checkpoints import load_checkpoint, save_checkpoint
 from .checks import integer, positive_number
+from .correlation import Correlation
 from .losses import LossWeights, finetuning_terms, weighted_squared_error
 from .model import SubspaceNetwork
 
-__all__ = ["as_tensors", "finetune", "pretrain", "resolve_device", "seed_everything"]
+__all__ = ["as_tensors", "finetune", "pretrain", "resolve_device", "seed_everything", "shrink"]
 
 History = dict[str, list[float]]
 Callback = Callable[[int, dict[str, float], SubspaceNetwork], None]
@@ -61,6 +62,7 @@ def pretrain(
     learning_rate: float = 1e-3,
     batch_size: int | None = None,
     weights: Sequence[float] = (1.0,),
+    masks: Sequence[torch.Tensor] | None = None,
     seed: int = 0,
     **loop,
 ) -> History:
@@ -82,6 +84,8 @@ def pretrain(
         Samples per step, shuffled; ``None`` is one full-batch step per epoch, as in the authors' code and the listing.
     weights : sequence of float
         w_m; the last one repeats.
+    masks : sequence of bool tensors (N,), optional
+        Which samples have which view.
     seed : int
         Order of the mini-batches.
     **loop
@@ -110,15 +114,15 @@ def pretrain(
     device = Xs[0].device
 
     def epoch_step() -> dict[str, torch.Tensor]:
-        if batch_size >= n_samples:
-            batches = [Xs]
-        else:
-            shuffled = torch.randperm(n_samples, generator=order).to(device)
-            batches = ([X[rows] for X in Xs] for rows in shuffled.split(batch_size))
+        batches = [slice(None)]
+        if batch_size < n_samples:
+            batches = torch.randperm(n_samples, generator=order).to(device).split(batch_size)
         total = 0.0
-        for batch in batches:
+        for rows in batches:
+            batch = [X[rows] for X in Xs]
+            has = None if masks is None else [mask[rows] for mask in masks]
             optimizer.zero_grad()
-            loss = weighted_squared_error(batch, model.autoencode(batch), weights)
+            loss = weighted_squared_error(batch, model.autoencode(batch, has), weights, has)
             loss.backward()
             optimizer.step()
             total = total + loss.detach()
@@ -134,11 +138,16 @@ def finetune(
     epochs: int,
     weights: LossWeights,
     learning_rate: float = 1e-3,
+    masks: Sequence[torch.Tensor] | None = None,
+    correlation: Correlation | None = None,
     **loop,
 ) -> History:
-    """Train the autoencoders and C together, full batch: step two.
+    r"""Train the autoencoders and C together, full batch: step two.
 
-    Minimizes the three terms of :func:`dmsc.losses.finetuning_terms` with Adam.
+    Minimizes the terms of :func:`dmsc.losses.finetuning_terms` with Adam. For DSC-Net-L1 the subgradient of
+    :math:`\|C\|_1` is no help: Adam turns its sign into steps of the full learning rate, and every coefficient keeps
+    jumping over 0. So the smooth terms alone are given to Adam, and a proximal step follows each of its steps
+    (:func:`shrink`), which sets coefficients to 0 and leaves them there.
 
     Parameters
     ----------
@@ -152,13 +161,17 @@ def finetune(
         Weights of the terms.
     learning_rate : float
         Adam's.
+    masks : sequence of bool tensors (N,), optional
+        Which samples have which view.
+    correlation : Correlation, optional
+        CMSC-DCCA's term, for a model that was built with it.
     **loop
         As in :func:`pretrain`.
 
     Returns
     -------
     dict of lists
-        ``reconstruction``, ``regularization``, ``self_expression`` and their sum ``loss``, per epoch.
+        The terms by name and their sum ``loss``, per epoch.
 
     Raises
     ------
@@ -176,13 +189,44 @@ def finetune(
 
     def epoch_step() -> dict[str, torch.Tensor]:
         optimizer.zero_grad()
-        terms = finetuning_terms(model, Xs, weights)
-        loss = sum(terms.values())
-        loss.backward()
+        terms = finetuning_terms(model, Xs, weights, masks=masks, correlation=correlation)
+        sum(value for name, value in terms.items() if name not in proximal).backward()
         optimizer.step()
-        return {name: value.detach() for name, value in {**terms, "loss": loss}.items()}
+        if proximal:
+            shrink(model.self_expression.weight, optimizer, weights.lambda_regularization)
+        terms = {name: value.detach() for name, value in terms.items()}
+        return {**terms, "loss": sum(terms.values())}
 
+    proximal = ("regularization",) if weights.norm == 1 else ()
     return _train("finetune", model, optimizer, epoch_step, epochs, **loop)
+
+
+@torch.no_grad()
+def shrink(C: torch.Tensor, optimizer: torch.optim.Adam, weight: float) -> None:
+    r"""Take the proximal step of ``weight * sum |C_ij|`` that belongs to Adam's last step.
+
+    Adam moved C by the gradient of the smooth terms, scaled by :math:`D_{ij} = \eta / (\sqrt{\hat v_{ij}} + \epsilon)`.
+    In that metric the proximal step is soft thresholding, :math:`C_{ij} \leftarrow
+    \mathrm{sign}(C_{ij}) \max(|C_{ij}| - \text{weight} \, D_{ij}, 0)`; where it rests, the optimality condition of the
+    whole loss holds.
+
+    Parameters
+    ----------
+    C : parameter (N, N)
+        Changed in place.
+    optimizer : torch.optim.Adam
+        That holds C.
+    weight : float
+        lambda_1.
+
+    References
+    ----------
+    Parikh, Boyd, "Proximal Algorithms", 2014, section 4.2.
+    """
+    settings, state = optimizer.param_groups[0], optimizer.state[C]
+    second_moment = state["exp_avg_sq"] / (1 - settings["betas"][1] ** float(state["step"]))
+    threshold = weight * settings["lr"] / (second_moment.sqrt() + settings["eps"])
+    C.copy_(C.sign() * (C.abs() - threshold).clamp_min(0))
 
 
 def _train(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import dmsc
-from dmsc import experiment
+from dmsc import experiment, fitting
 from dmsc.experiment import run_experiment, run_id
-from dmsc.presets import METHODS, preset
+from dmsc.presets import BASELINES, METHODS, preset
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +34,15 @@ def test_record_is_whole_and_labels_are_the_metrics(data, method):
     found = run_experiment(data, method, device="cpu", progress=False)
     record = json.loads(json.dumps(found.record, allow_nan=False))
     assert record["config"]["method"]["finetune_epochs"] == 30
-    assert set(record["seconds"]) == {"pretrain", "finetune", "clustering", "raw_baseline"}
+    assert set(record["seconds"]) == {"pretrain", "finetune", "selection", "clustering", "raw_baseline"}
     assert {"torch", "numpy", "dmsc"} <= set(record["environment"]["versions"])
-    for post in ("plain", "paper"):
+    for post in ("plain", "paper", "selected"):
         expected = dmsc.metrics.score(data.y, found.labels[post])
         assert {name: record["metrics"]["network"][post][name] for name in expected} == pytest.approx(expected)
     assert record["metrics"]["raw"]["plain"]["acc"] == 1.0  # independent linear subspaces: the raw data suffice
     assert record["label_free"]["objective"] == found.histories["finetune"]["loss"][-1]
     assert record["shorter_than_paper"] is False
+    assert [c["epoch"] for c in record["selection"]["candidates"][::2]] == list(range(3, 31, 3))
 
 
 def test_same_seed_gives_the_same_labels_bit_for_bit(data, method):
@@ -55,24 +56,31 @@ def test_labels_touch_metrics_only(data, method):
     blind = dmsc.Dataset(data.name, data.Xs, None, data.view_names, data.n_clusters)
     seen, unseen = (run_experiment(d, method, device="cpu", progress=False) for d in (data, blind))
     assert np.array_equal(seen.coefficients, unseen.coefficients)
-    assert np.array_equal(seen.labels["paper"], unseen.labels["paper"])
+    for post in ("paper", "selected"):
+        assert np.array_equal(seen.labels[post], unseen.labels[post])
     assert set(unseen.record["metrics"]["network"]["plain"]) == {"eigengap"}
 
 
-@pytest.mark.parametrize("finished", ["AE1", "AE2"])
-def test_interrupted_run_resumes_to_the_same_metrics(data, method, tmp_path, monkeypatch, finished):
+@pytest.mark.parametrize(("function", "calls"), [("finetune", 0), ("subspace_consistency", 9), ("affinity", 0)])
+def test_interrupted_run_resumes_to_the_same_metrics(data, method, tmp_path, monkeypatch, function, calls):
+    """Killed before fine-tuning, in its midst (between two checks of the labels), and when it was done."""
     expected = run_experiment(data, method, device="cpu", progress=False)
     folder = tmp_path / "checkpoints"
+    module = experiment if function == "affinity" else fitting
+    original, left = getattr(module, function), iter(range(calls))
 
     def killed(*args, **kwargs):
-        raise KeyboardInterrupt
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return original(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "finetune" if finished == "AE1" else "cluster", killed)
+        patch.setattr(module, function, killed)
         with pytest.raises(KeyboardInterrupt):
             run_experiment(data, method, device="cpu", checkpoint_dir=folder, checkpoint_every=7, progress=False)
     found = run_experiment(data, method, device="cpu", checkpoint_dir=folder, resume=True, progress=False)
     assert found.record["metrics"] == expected.record["metrics"]
+    assert found.record["selection"] == expected.record["selection"]
     assert found.histories == expected.histories
     assert found.record["resumed"] is True
 
@@ -90,9 +98,9 @@ def test_run_id_stands_for_the_configuration(data, method):
 
 
 def test_warm_start_is_the_closed_form(data, method):
-    model = experiment.build_model(data, method)
+    model = fitting.build_model(data, method)
     Xs = dmsc.training.as_tensors(data.Xs)
-    experiment.warm_start(model, Xs, method)
+    fitting.warm_start(model, Xs, method)
     Zs = [Z.detach().double().numpy() for Z in model.encode(Xs)]
     ridge = method.loss.lambda_regularization / method.loss.lambda_self_expression
     expected = dmsc.ridge_self_expression(Zs, ridge, zero_diagonal=method.zero_diagonal).numpy()
@@ -109,6 +117,16 @@ def test_every_method_runs_from_data_to_record(name):
     assert len(found.model.decoders) == used == len(found.record["config"]["views"])
     assert len(found.model.latent_shapes) == used and found.coefficients.shape == (30, 30)
     assert len(found.model.encoders) == (2 if method.fusion == "affinity" else 1)
+    assert len(found.model.projections) == (2 if name == "cmsc-dcca" else 0)
+
+
+@pytest.mark.parametrize("name", sorted(BASELINES))
+def test_every_baseline_runs_from_data_to_record(name, data):
+    found = run_experiment(data, preset(name, "synthetic", 3, dim=2), device="cpu")
+    record = json.loads(json.dumps(found.record, allow_nan=False))
+    assert record["metrics"]["baseline"].keys() == {"plain", "paper", "selected"}
+    assert found.coefficients.shape == (60, 60) and found.model is None and found.histories == {}
+    assert record["config"]["method"]["algorithm"] == name
 
 
 def test_affinity_fusion_of_one_view_is_dsc():

@@ -1,0 +1,136 @@
+"""Choices without labels: after which epoch to stop, and which post-processing to read C with.
+
+A longer training lowers the loss and may still worsen the clusters, and no post-processing is best on all data. The
+rule here asks the raw data: if the clusters are subspaces, then every sample is expressed best by the others of its own
+cluster. The share of samples for which that is so, the subspace consistency, judges labels from any epoch and any
+post-processing on one scale, and it never sees the true ones.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .checks import integer, positive_number
+
+__all__ = ["Candidate", "check_epochs", "load_candidates", "save_candidates", "select", "subspace_consistency"]
+
+N_CHECKS = 10
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Labels that could be the answer.
+
+    Parameters
+    ----------
+    epoch : int
+        Fine-tuning epoch of the coefficients.
+    post : {"plain", "paper"}
+        How they were read.
+    labels : array (N,)
+        The clusters.
+    consistency : float
+        :func:`subspace_consistency` of the labels.
+    """
+
+    epoch: int
+    post: str
+    labels: np.ndarray
+    consistency: float
+
+
+def check_epochs(epochs: int, n_checks: int = N_CHECKS) -> list[int]:
+    """Return the epochs after which labels are looked at: ``n_checks`` equal steps, the last epoch among them."""
+    epochs, n_checks = integer("epochs", epochs, 0), integer("n_checks", n_checks, 1)
+    return sorted({-(-epochs * step // n_checks) for step in range(1, n_checks + 1)})
+
+
+def subspace_consistency(X: np.ndarray, labels: np.ndarray, ridge: float) -> float:
+    r"""Return the share of samples that their own cluster expresses best.
+
+    Cluster k, with rows :math:`X_k` and Gram matrix :math:`G_k = X_k X_k^\top`, expresses sample x with the penalized
+    error
+
+    .. math:: e_k(x) = \min_c \|x - c X_k\|^2 + r \|c\|^2
+
+    where x itself, if it is one of them, may not help. A sample agrees with its label if no other cluster has a smaller
+    error.
+
+    Parameters
+    ----------
+    X : array (N, D)
+        Raw features, one sample per row, best of unit length.
+    labels : array (N,)
+        Clusters.
+    ridge : float
+        Penalty r, > 0, for instance :func:`dmsc.self_expression.choose_ridge`'s.
+
+    Returns
+    -------
+    float in [0, 1]
+
+    Notes
+    -----
+    With :math:`P = (G_k + r I)^{-1}` the error is :math:`\|x\|^2 - g^\top P g`, where g are the inner products of x
+    with the cluster; left out of its own cluster, sample i has the error :math:`1 / P_{ii} - r`.
+    """
+    X, labels, ridge = np.asarray(X, dtype=np.float64), np.asarray(labels), positive_number("ridge", ridge)
+    if X.ndim != 2 or labels.shape != (len(X),):
+        raise ValueError(f"X (N, D) and labels (N,) are needed, got shapes {X.shape} and {labels.shape}")
+    G = X @ X.T  # (N, N)
+    clusters = np.unique(labels)
+    errors = np.empty((len(X), len(clusters)))  # e_k(x_i)
+    for k, cluster in enumerate(clusters):
+        inside = np.flatnonzero(labels == cluster)
+        P = np.linalg.inv(G[np.ix_(inside, inside)] + ridge * np.eye(len(inside)))
+        errors[:, k] = G.diagonal() - np.einsum("ij,ij->i", G[:, inside] @ P, G[:, inside])
+        errors[inside, k] = 1 / P.diagonal() - ridge
+    own = errors[np.arange(len(X)), np.searchsorted(clusters, labels)]
+    return float(np.mean(own <= errors.min(axis=1)))
+
+
+def select(candidates: Sequence[Candidate]) -> Candidate:
+    """Choose among candidates without labels.
+
+    First the post-processing whose labels are the more consistent on average over all epochs, then the epoch at which
+    they are most consistent; the later one of equals.
+
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+        At least one.
+
+    Returns
+    -------
+    Candidate
+    """
+    if not candidates:
+        raise ValueError("select needs at least one candidate")
+    posts = list(dict.fromkeys(candidate.post for candidate in candidates))
+    means = {post: np.mean([c.consistency for c in candidates if c.post == post]) for post in posts}
+    post = max(posts, key=means.get)
+    return max((c for c in candidates if c.post == post), key=lambda c: (c.consistency, c.epoch))
+
+
+def save_candidates(path: str | Path, candidates: Sequence[Candidate]) -> None:
+    """Write candidates to an ``.npz`` file, under a temporary name first."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.stem}.tmp.npz")
+    columns = ("epoch", "post", "labels", "consistency")
+    np.savez(temporary, **{name: np.array([getattr(c, name) for c in candidates]) for name in columns})
+    os.replace(temporary, path)
+
+
+def load_candidates(path: str | Path) -> list[Candidate]:
+    """Read what :func:`save_candidates` wrote; nothing if there is no such file."""
+    if not Path(path).exists():
+        return []
+    with np.load(path) as content:
+        rows = zip(*(content[name] for name in ("epoch", "post", "labels", "consistency")), strict=True)
+        return [Candidate(int(epoch), str(post), labels, float(value)) for epoch, post, labels, value in rows]
