@@ -4,16 +4,19 @@ One network per dataset for every method, so that only the fusion differs; epoch
 exists is skipped, and an interrupted one goes on from its checkpoint: start the script again, as often as needed.
 
     DMSC_DATA=... python benchmarks/family.py digits mnist_usps --seeds 0 1 2
+    python benchmarks/family.py digits --corrupt missing=0.1 missing=0.2 --records results/robustness
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import traceback
 from pathlib import Path
 
 import dmsc
-from dmsc.__main__ import CHECKPOINTS, RECORDS, print_metrics
+from dmsc.__main__ import CHECKPOINTS, RECORDS, parse_settings, print_metrics
+from dmsc.corruption import corrupt
 from dmsc.experiment import run_experiment, run_id
 from dmsc.presets import BASELINES, METHODS
 from dmsc.results import save_record
@@ -38,11 +41,15 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--records", type=Path, default=RECORDS)
+    parser.add_argument(
+        "--corrupt", nargs="+", default=["missing=0"], metavar="NAME=RATE", help="each is a run of its own"
+    )
     arguments = parser.parse_args()
-    for seed in arguments.seeds:
-        for name in arguments.datasets:
-            options, settings = DATASETS[name]
-            dataset = dmsc.load_dataset(name, **options)
+    for seed, name in itertools.product(arguments.seeds, arguments.datasets):
+        options, settings = DATASETS[name]
+        whole = dmsc.load_dataset(name, **options)
+        for corruption in arguments.corrupt:
+            dataset = corrupt(whole, **parse_settings([corruption]), seed=seed)
             for method in arguments.methods:
                 description = dmsc.preset(method, name, dataset.n_clusters, **({} if method in BASELINES else settings))
                 run = run_id(dataset, description, seed)

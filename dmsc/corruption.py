@@ -112,7 +112,7 @@ def corrupt(
     if dataset.masks is not None:
         raise ValueError(f"{dataset!r} lacks views already: corrupt the whole dataset once, with all its rates")
     seed = integer("seed", seed, 0)
-    done = {"missing": missing, "noise": noise, "occlusion": occlusion, "seed": seed}
+    done = {"missing": missing, "noise": noise, "occlusion": occlusion}
     variant = ", ".join(f"{name} {value:g}" for name, value in done.items() if value)
     if not missing and not noise and not occlusion:
         return dataset

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackError, eigsh
 
-DENSE_LIMIT = 3000  # up to this many rows a dense solver takes seconds, whatever the matrix
+DENSE_LIMIT = 1000  # up to this many rows a dense solver takes a second at most, whatever the matrix
 
 
 def eigenpairs(M, k, which):

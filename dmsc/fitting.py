@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from .baselines import ALGORITHMS
 from .clustering import cluster, unit_rows
 from .data import Dataset
 from .fusion import PLACES, fusion_plan
@@ -175,8 +176,6 @@ def fit_network(
 
 def fit_baseline(dataset: Dataset, method: Baseline, *, seed: int = 0) -> Fit:
     """Solve a classical method on the raw views, scaled to unit rows and put side by side."""
-    from .baselines import ALGORITHMS
-
     seconds: dict[str, float] = {}
     X = np.hstack(unit_rows(dataset.Xs))  # (N, sum of D)
     with _timed(seconds, "solve", torch.device("cpu")):

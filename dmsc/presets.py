@@ -85,7 +85,7 @@ BASELINES: dict[str, Baseline] = {
         Baseline("spectral", "spectral clustering of the graph of nearest neighbors", "spectral", {"n_neighbors": 10}),
         Baseline("ssc", "Elhamifar & Vidal 2013, sparse subspace clustering", "ssc", {"alpha": 20.0}),
         Baseline("ssc-omp", "You, Robinson & Vidal 2016, orthogonal matching pursuit", "ssc-omp", {"n_nonzero": 10}),
-        Baseline("lrr", "Liu et al. 2013, low-rank representation", "lrr", {"penalty": 1.0, "n_components": None}),
+        Baseline("lrr", "Liu et al. 2013, low-rank representation", "lrr", {"penalty": 0.1, "n_components": None}),
         Baseline(
             "ridge", "Ji et al. 2014, EDSC in closed form; penalty from held-out features", "ridge", {"ridge": None}
         ),

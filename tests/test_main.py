@@ -32,7 +32,7 @@ def test_run_writes_a_record_and_table_reads_it(tmp_path, capsys):
     assert main(["table", str(tmp_path / "records")]) == 0
     assert "| synthetic | affinity | 3 (–) | 1 |" in capsys.readouterr().out
     assert main(["table", str(tmp_path / "records"), "--format", "csv", "--output", str(tmp_path / "t.csv")]) == 0
-    assert (tmp_path / "t.csv").read_text().startswith("dataset,n_clusters,method")
+    assert (tmp_path / "t.csv").read_text().startswith("dataset,variant,n_clusters,method")
 
 
 def test_a_finished_run_is_not_overwritten_by_accident(tmp_path, capsys):

@@ -1,0 +1,307 @@
+"""Classical subspace clustering of one matrix: every method turns X (N, D) into coefficients C (N, N), float64.
+
+Samples are the rows of X, and X ~ C X; :func:`dmsc.clustering.cluster` reads clusters off C, the same way for all. The
+papers put samples in columns: their C is the transpose of ours. Penalties are meant for rows of unit length
+(:func:`dmsc.clustering.unit_rows`); ``np.hstack`` makes one matrix of several views.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+from scipy.linalg import eigh
+from scipy.sparse import csr_array
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import enet_path
+from sklearn.neighbors import kneighbors_graph
+
+from .checks import integer, positive_number
+from .self_expression import choose_ridge, ridge_self_expression
+from .spectral import SEED_LIMIT, _kmeans
+
+__all__ = ["ALGORITHMS", "graph_coefficients", "kmeans_coefficients", "lrr", "ridge", "ssc", "ssc_omp"]
+
+ACTIVE_SET_STEP = 60  # samples that join an active set of ssc at a time
+GROWTH = 1.1  # of the weight of lrr's constraints, each step; nearer to 1 is nearer to the minimum, and slower
+
+
+def ssc(X: np.ndarray, alpha: float = 20.0, tol: float = 1e-6, max_iter: int = 10_000) -> np.ndarray:
+    r"""Sparse subspace clustering: every sample is a combination of few others.
+
+    .. math:: \min_C \; \|C\|_1 + \frac{\lambda}{2} \|X - C X\|_F^2, \quad \mathrm{diag}(C) = 0,
+              \qquad \lambda = \frac{\alpha}{\mu}, \quad \mu = \min_i \max_{j \ne i} |x_i^\top x_j|
+
+    This is a Lasso per row. Row i is 0 just if :math:`\lambda |x_i^\top x_j| \le 1` for all j: not with alpha > 1. Rows
+    orthogonal to all others, such as rows of zeros, are left out: their rows and columns of C are 0.
+
+    The solver is scikit-learn's coordinate descent on an active set, grown until no sample outside breaks the condition
+    of a minimum. The paper's ADMM for all rows at once costs N³ a step: on MNIST (N = 2000, D = 784) MEASURED.
+
+    Parameters
+    ----------
+    X : array (N, D)
+    alpha : float
+        Weight of the error.
+    tol : float
+        Duality gap of a row on its active set, relative to its objective at 0. Outside, the optimality condition may be
+        exceeded by sqrt(tol).
+    max_iter : int
+        Sweeps of coordinate descent over an active set; where they don't suffice, one ConvergenceWarning says so.
+
+    Returns
+    -------
+    C : array (N, N)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If X is no finite real matrix of at least two samples, or a parameter is out of range.
+
+    References
+    ----------
+    Elhamifar & Vidal, "Sparse Subspace Clustering: Algorithm, Theory, and Applications", TPAMI 2013, eq. 13 without
+    outliers and eq. 14; You et al., "Oracle Based Active Set Algorithm", CVPR 2016, algorithm 1 (the active set).
+    """
+    X = _samples(X)
+    alpha, tol = positive_number("alpha", alpha), positive_number("tol", tol, at_most=1)
+    max_iter = integer("max_iter", max_iter, 1)
+    G = X @ X.T  # (N, N)
+    C = np.zeros_like(G)
+    nearest = np.abs(G - np.diag(G.diagonal())).max(axis=1)
+    nearest = nearest[nearest > 1e-12 * G.max()]
+    if not len(nearest):  # no sample is of use to another
+        return C
+    threshold, unfinished = nearest.min() / alpha, 0  # 1 / lambda, rows
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # one for all rows comes below
+        for i in range(len(X)):
+            active, c, sweeps = np.empty(0, dtype=int), np.empty(0), 0
+            while True:
+                correlation = np.abs(G[i] - c @ G[active])  # (N,), of the residual with each sample
+                correlation[active] = correlation[i] = 0
+                worst = np.argsort(-correlation, kind="stable")[:ACTIVE_SET_STEP]
+                worst = worst[correlation[worst] > (1 + np.sqrt(tol)) * threshold]
+                if not len(worst):
+                    break
+                active, c = np.r_[active[c != 0], worst], np.r_[c[c != 0], np.zeros(len(worst))]
+                Q = G[np.ix_(active, active)]  # in the place of X, whose shape alone matters beside a Gram matrix
+                _, c, _, (sweeps,) = enet_path(
+                    Q, X[i], l1_ratio=1.0, alphas=[threshold / len(Q)], precompute=Q, Xy=G[i, active], coef_init=c,
+                    tol=tol / 2, max_iter=max_iter, return_n_iter=True, check_input=False,
+                )  # fmt: skip
+                c = c[:, 0]
+                if not c[-len(worst) :].any():  # they don't help at this tolerance
+                    break
+            C[i, active] = c
+            unfinished += sweeps == max_iter
+    if unfinished:
+        _warn(f"ssc: {unfinished} of {len(X)} rows", max_iter, tol)
+    return C
+
+
+def lrr(
+    X: np.ndarray, penalty: float = 0.1, n_components: int | None = None, tol: float = 1e-6, max_iter: int = 1000
+) -> np.ndarray:
+    r"""Low-rank representation: all samples use few directions together, and whole samples may be wrong.
+
+    .. math:: \min_{C, E} \; \|C\|_* + \text{penalty} \, \|E\|_{2,1} \quad \text{subject to } X = C X + E
+
+    :math:`\|C\|_*` is the sum of the singular values, :math:`\|E\|_{2,1}` that of the rows' lengths. With
+    :math:`X = U S V^\top` of rank r the solution is :math:`C = W U^\top`, and the rows of :math:`E = F V^\top` lie in
+    the row space of X. So nothing larger than (N, r) is iterated, by the inexact augmented Lagrangian method (ALM):
+
+    .. math:: \min_{W, F} \; \|W\|_* + \text{penalty} \, \|F\|_{2,1} \quad \text{subject to } U S = W S + F
+
+    If F = 0, C is the shape interaction matrix :math:`U U^\top`. The diagonal is free. Rows of zeros have rows and
+    columns of zeros.
+
+    Parameters
+    ----------
+    X : array (N, D)
+    penalty : float
+        Of the errors.
+    n_components : int, optional
+        Replace X by its n_components leading singular directions: a step costs r³ + N r², MEASURED.
+    tol : float
+        Largest violation of a constraint, relative to the longest row of X.
+    max_iter : int
+        Steps of the ALM; where they don't suffice, a ConvergenceWarning says so.
+
+    Returns
+    -------
+    C : array (N, N)
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`ssc`.
+
+    References
+    ----------
+    Liu et al., "Robust Recovery of Subspace Structures by Low-Rank Representation", TPAMI 2013: eq. 7, algorithm 1,
+    theorem 4.1 (no error), section 4.4 (reduction).
+    """
+    X = _samples(X)
+    penalty, tol = positive_number("penalty", penalty), positive_number("tol", tol, at_most=1)
+    max_iter = integer("max_iter", max_iter, 1)
+    r = min(X.shape) if n_components is None else min(*X.shape, integer("n_components", n_components, 1))
+    scale = np.linalg.norm(X, axis=1).max() or 1.0
+    X, penalty = X / scale, penalty * scale
+    squares, U = eigh(X @ X.T, subset_by_index=[len(X) - r, len(X) - 1])
+    kept = squares > 1e-12 * squares[-1]  # singular values above 1e-6 of the largest: below is rounding
+    U, S = U[:, kept], np.sqrt(squares[kept])  # (N, r), (r,)
+
+    W, J, Y, Q, weight = *np.zeros((4, *U.shape)), 0.1  # J is a copy of W; Y and Q are multipliers
+    for _ in range(max_iter):
+        J = _shrink_singular_values(W + Q / weight, 1 / weight)
+        F = _shrink_rows((U - W) * S + Y / weight, penalty / weight)
+        W = ((U * S - F + Y / weight) * S + J - Q / weight) / (1 + S**2)
+        misfit, split = (U - W) * S - F, W - J
+        Y, Q, weight = Y + weight * misfit, Q + weight * split, weight * GROWTH
+        if max(np.abs(misfit).max(initial=0), np.abs(split).max(initial=0)) < tol:
+            break
+    else:
+        _warn("lrr", max_iter, tol)
+    return J @ U.T
+
+
+def _shrink_singular_values(A, threshold):
+    """Minimize threshold ‖J‖_* + ½‖J − A‖²: singular values move towards 0 by the threshold."""
+    squares, V = eigh(A.T @ A)  # (r,), (r, r)
+    V, sigma = V[:, squares > threshold**2], np.sqrt(squares[squares > threshold**2])
+    return (A @ (V * (1 - threshold / sigma))) @ V.T
+
+
+def _shrink_rows(A, threshold):
+    """Minimize threshold ‖F‖_{2,1} + ½‖F − A‖²: rows become shorter by the threshold."""
+    return A * (1 - threshold / np.maximum(np.linalg.norm(A, axis=1, keepdims=True), threshold))
+
+
+def ssc_omp(X: np.ndarray, n_nonzero: int = 10, tol: float = 1e-6) -> np.ndarray:
+    r"""Sparse subspace clustering by orthogonal matching pursuit, the greedy way to few coefficients.
+
+    .. math:: \min_{c_i} \; \|x_i - c_i X\|^2 \quad \text{subject to } \|c_i\|_0 \le \text{n\_nonzero}, \; C_{ii} = 0
+
+    Per row: the sample that correlates most with the residual joins the support, then least squares on the support. All
+    rows step together: scikit-learn's ``orthogonal_mp_gram`` copies a Gram matrix per row, and has one stop, not both.
+
+    Parameters
+    ----------
+    X : array (N, D)
+    n_nonzero : int
+        Coefficients per row at most.
+    tol : float
+        A row is done when its residual is below tol times its length; below 1e-6 rounding decides.
+
+    Returns
+    -------
+    C : array (N, N)
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`ssc`.
+
+    References
+    ----------
+    You et al., "Scalable Sparse Subspace Clustering by Orthogonal Matching Pursuit", CVPR 2016, eq. 7, algorithm 1.
+    """
+    X = _samples(X)
+    n_nonzero, tol = integer("n_nonzero", n_nonzero, 1), positive_number("tol", tol, at_most=1)
+    G = X @ X.T
+    C, squares, rows = np.zeros_like(G), G.diagonal(), np.flatnonzero(G.diagonal())
+    support, residual, correlation = np.empty((len(rows), 0), dtype=int), squares[rows], G[rows]
+    for _ in range(min(n_nonzero, len(X) - 1)):
+        np.put_along_axis(correlation, np.column_stack([rows, support]), 0, axis=1)
+        best = np.abs(correlation).argmax(axis=1)
+        gain = correlation[np.arange(len(rows)), best] ** 2
+        going = (residual > tol**2 * squares[rows]) & (gain > 1e-12 * residual * squares[best])
+        rows, support = rows[going], np.column_stack([support, best])[going]  # (n,), (n, k)
+        if not len(rows):
+            break
+        b = G[rows[:, None], support]  # (n, k)
+        c = np.linalg.solve(G[support[:, :, None], support[:, None, :]], b[:, :, None])[:, :, 0]
+        C[rows[:, None], support] = c
+        residual = squares[rows] - (c * b).sum(axis=1)  # ‖r_i‖²
+        correlation = G[rows] - csr_array(C[rows]) @ G  # r_i · x_j
+    return C
+
+
+def ridge(X: np.ndarray, ridge: float | None = None) -> np.ndarray:
+    r"""Least squares regression, the closed form of EDSC (see :func:`dmsc.ridge_self_expression`).
+
+    .. math:: \min_C \; \|X - C X\|_F^2 + \text{ridge} \, \|C\|_F^2, \quad \mathrm{diag}(C) = 0
+
+    ``ridge=None`` chooses by :func:`dmsc.self_expression.choose_ridge`. Raises as :func:`ssc`, or for a single feature.
+    """
+    X = _samples(X)
+    return ridge_self_expression([X], choose_ridge([X]) if ridge is None else ridge).numpy()
+
+
+def kmeans_coefficients(X: np.ndarray, n_clusters: int, seed: int = 0) -> np.ndarray:
+    r"""k-means seen as self-expression: C averages each sample over its cluster.
+
+    .. math:: \min_H \; \|X - C X\|_F^2, \qquad C = H (H^\top H)^{-1} H^\top
+
+    H (N, K) holds a single 1 in each row, in the column of the sample's cluster; C X are the centers. The clusters of C
+    are those of k-means (ten starts). Raises as :func:`ssc`.
+
+    References
+    ----------
+    Ding, He, Simon, "On the Equivalence of Nonnegative Matrix Factorization and Spectral Clustering", SDM 2005, sec. 2.
+    """
+    X = _samples(X)
+    labels = _kmeans(X, integer("n_clusters", n_clusters, 1, len(X)), integer("seed", seed, 0, SEED_LIMIT))
+    return (labels[:, None] == labels) / np.bincount(labels)[labels]
+
+
+def graph_coefficients(X: np.ndarray, n_neighbors: int = 10) -> np.ndarray:
+    r"""Spectral clustering of the features: C_ij = 1 if x_j is one of the n_neighbors nearest to x_i, else 0.
+
+    Rows of zeros are left out: they would be neighbors of everyone. Raises as :func:`ssc`.
+
+    References
+    ----------
+    von Luxburg, "A Tutorial on Spectral Clustering", 2007, section 2.2.
+    """
+    X = _samples(X)
+    n_neighbors = integer("n_neighbors", n_neighbors, 1, len(X) - 1)
+    C, used = np.zeros((len(X), len(X))), np.flatnonzero(X.any(axis=1))
+    if len(used) > 1:
+        C[np.ix_(used, used)] = kneighbors_graph(X[used], min(n_neighbors, len(used) - 1)).toarray()
+    return C
+
+
+def _samples(X):
+    X = np.asarray(X)
+    if X.dtype.kind not in "bfiu":
+        raise TypeError(f"X must be a matrix of real numbers, got dtype {X.dtype}")
+    if X.ndim != 2 or len(X) < 2 or X.shape[1] < 1:
+        raise ValueError(f"X must be one matrix (N, D) with N ≥ 2, got shape {X.shape}: see dmsc.clustering.unit_rows")
+    if not np.isfinite(X).all():
+        row, column = np.argwhere(~np.isfinite(X))[0]
+        raise ValueError(f"X must be finite, got {X[row, column]} at row {row}, column {column}")
+    return X.astype(np.float64)
+
+
+def _warn(who, max_iter, tol):
+    text = f"{who} did not reach tol={tol:g} in max_iter={max_iter} steps: raise one of them"
+    warnings.warn(text, ConvergenceWarning, stacklevel=3)
+
+
+def _without_clusters(function):
+    """Let a method that needs neither K nor a seed be called as :data:`ALGORITHMS` are."""
+    return lambda X, *, n_clusters, seed=0, **parameters: function(X, **parameters)
+
+
+#: The methods by name: ``ALGORITHMS[name](X, n_clusters=K, seed=seed, **parameters)`` is C (N, N).
+ALGORITHMS: dict[str, Callable[..., np.ndarray]] = {
+    "ssc": _without_clusters(ssc),
+    "lrr": _without_clusters(lrr),
+    "ssc-omp": _without_clusters(ssc_omp),
+    "ridge": _without_clusters(ridge),
+    "kmeans": kmeans_coefficients,
+    "spectral": _without_clusters(graph_coefficients),
+}
