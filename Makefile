@@ -47,8 +47,9 @@ lint: env ## ruff: rules and format
 notebooks: env ## run the notebooks with their defaults and store the outputs in notebooks/
 	$(RUN) dmsc reproduce --store --jobs $(JOBS) $(ARGS)
 
-table: env ## renew the README's table from results/records
+table: env ## renew the tables of README.md and results/README.md from results/records
 	$(RUN) dmsc table --papers --into README.md $(ARGS)
+	$(RUN) dmsc table --family --into results/README.md $(ARGS)
 
 lab: env ## open JupyterLab at the first notebook
 	$(RUN) jupyter lab notebooks/00_start_here.ipynb $(ARGS)

@@ -3,11 +3,13 @@
 The package is thin: a file per idea, a function per equation. Start with ``notebooks/00_start_here.ipynb``.
 """
 
+from .corruption import corrupt
 from .data import Dataset, list_datasets, load_dataset
+from .estimators import DMSC, DSC, LRR, SSC, SSCOMP, RidgeSelfExpression, estimate_n_clusters
 from .experiment import run_experiment
-from .methods import Method
+from .methods import Baseline, Method
 from .model import SubspaceNetwork
-from .presets import METHODS, preset
+from .presets import BASELINES, METHODS, preset
 from .results import show_versions
 from .self_expression import SelfExpression, ridge_self_expression
 from .spectral import build_affinity, spectral_clustering, spectral_embedding, threshold_coefficients
@@ -16,7 +18,8 @@ from .training import finetune, pretrain
 __version__ = "0.1.0"
 
 __all__ = [
-    "METHODS", "Dataset", "Method", "SelfExpression", "SubspaceNetwork", "build_affinity", "finetune", "list_datasets",
-    "load_dataset", "preset", "pretrain", "ridge_self_expression", "run_experiment", "show_versions",
-    "spectral_clustering", "spectral_embedding", "threshold_coefficients",
+    "BASELINES", "DMSC", "DSC", "LRR", "METHODS", "SSC", "SSCOMP", "Baseline", "Dataset", "Method",
+    "RidgeSelfExpression", "SelfExpression", "SubspaceNetwork", "build_affinity", "corrupt", "estimate_n_clusters",
+    "finetune", "list_datasets", "load_dataset", "preset", "pretrain", "ridge_self_expression", "run_experiment",
+    "show_versions", "spectral_clustering", "spectral_embedding", "threshold_coefficients",
 ]  # fmt: skip

@@ -68,7 +68,10 @@ class Dataset:
         Xs = tuple(self.Xs)
         if not Xs:
             raise ValueError("Xs must hold at least one view, got none")
-        Xs = tuple(_frozen_view(X, i) for i, X in enumerate(Xs))
+        if self.masks is not None and not hasattr(self.masks, "__iter__"):
+            raise TypeError(f"masks must be a list of bool arrays, one per view, got {self.masks!r}")
+        masks = None if self.masks is None else [np.array(mask) for mask in self.masks]
+        Xs = tuple(_frozen_view(X, i, masks[i] if masks and i < len(masks) else None) for i, X in enumerate(Xs))
         n_samples = len(Xs[0])
         if any(len(X) != n_samples for X in Xs):
             raise ValueError(f"every view must have the same number of samples, got {[len(X) for X in Xs]}")
@@ -85,11 +88,8 @@ class Dataset:
         names = tuple(names) if not isinstance(names, str) else (names,)
         if len(names) != len(Xs) or not all(isinstance(name, str) for name in names):
             raise ValueError(f"view_names must be {len(Xs)} strings, one per view, got {names!r}")
-        masks = None if self.masks is None else _frozen_masks(self.masks, len(Xs), n_samples)
         if masks is not None:
-            Xs = tuple(
-                datasets.freeze(X * mask.reshape(-1, *[1] * (X.ndim - 1))) for X, mask in zip(Xs, masks, strict=True)
-            )
+            masks = _frozen_masks(masks, len(Xs), n_samples)
         fields = {"Xs": Xs, "y": y, "view_names": names, "n_clusters": int(n_clusters), "masks": masks}
         for field, value in fields.items():
             object.__setattr__(self, field, value)
@@ -149,20 +149,21 @@ class Dataset:
         return f"Dataset({self.name!r}, N={self.n_samples}, K={self.n_clusters}, views: {views}{labels}{variant})"
 
 
-def _frozen_view(X, i):
+def _frozen_view(X, i, mask=None):
     original = np.asarray(X)
     if original.dtype.kind not in "biuf" or original.ndim not in (2, 4) or 0 in original.shape:
         raise ValueError(f"view {i} must be real numbers of shape (N, C, H, W) or (N, D), none of them 0, "
                          f"got {original.dtype} of shape {original.shape}")  # fmt: skip
     with np.errstate(over="ignore"):  # what float32 can't hold becomes inf, reported below
         X = np.ascontiguousarray(original, dtype=np.float32)
+    if mask is not None and mask.shape == X.shape[:1] and mask.dtype == bool:  # whatever stands for missing: NaN, say
+        X = np.where(mask.reshape(-1, *[1] * (X.ndim - 1)), X, np.float32(0))
     if not np.isfinite(X).all():
         raise ValueError(f"view {i} must hold finite float32 numbers only, got NaN or infinite values")
     return datasets.freeze(X.copy() if X.flags.writeable and np.may_share_memory(X, original) else X)
 
 
 def _frozen_masks(masks, n_views, n_samples):
-    masks = [np.array(mask) for mask in masks]
     if len(masks) != n_views or any(mask.shape != (n_samples,) or mask.dtype != bool for mask in masks):
         raise ValueError(f"masks must be {n_views} arrays of {n_samples} bool, one per view, "
                          f"got {[f'{mask.dtype} {mask.shape}' for mask in masks]}")  # fmt: skip

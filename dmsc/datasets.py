@@ -155,9 +155,9 @@ def _own_npz(path, n_clusters=None):
     views = sorted((key for key in arrays if re.fullmatch(r"view_\d+", key)), key=lambda key: int(key[5:]))
     if not views or views != [f"view_{i}" for i in range(len(views))]:
         raise ValueError(f"{path} must hold view_0, view_1, … without a gap, got: {', '.join(arrays) or 'nothing'}")
-    if unknown := set(arrays) - set(views) - {"y", "view_names", "n_clusters"}:
+    if unknown := set(arrays) - set(views) - {"y", "view_names", "n_clusters", "masks"}:
         raise ValueError(
-            f"{path}: unknown array {min(unknown)!r}; other than views it may hold y, view_names, n_clusters"
+            f"{path}: unknown array {min(unknown)!r}; other than views it may hold y, view_names, n_clusters, masks"
         )
     y = _labels(arrays["y"], path) if "y" in arrays else None
     if n_clusters is None and "n_clusters" in arrays:
@@ -174,7 +174,10 @@ def _own_npz(path, n_clusters=None):
         require_numeric(arrays[view], f"{path}: {view}")
         Xs.append(arrays[view][:, None] if arrays[view].ndim == 3 else arrays[view])
     names = [str(name) for name in np.ravel(arrays["view_names"])] if "view_names" in arrays else None
-    return {"Xs": Xs, "y": y, "view_names": names, "n_clusters": n_clusters}
+    masks = arrays.get("masks")  # (M, N)
+    if masks is not None and masks.ndim != 2:
+        raise ValueError(f"{path}: masks must be of shape (views, samples), got {masks.shape}")
+    return {"Xs": Xs, "y": y, "view_names": names, "n_clusters": n_clusters, "masks": masks}
 
 
 OWN_FILES = {".mat": _modalities, ".npz": _own_npz}

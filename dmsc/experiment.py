@@ -100,6 +100,7 @@ def run_experiment(
     """
     device, seed = resolve_device(device), integer("seed", seed, 0, SEED_LIMIT)
     config, began_in = _config(dataset, method, seed), environment()  # now: a checkout may move on while a run lasts
+    resume = resume and checkpoint_dir is not None and any(Path(checkpoint_dir).glob("AE?.pt"))
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     if isinstance(method, Baseline):

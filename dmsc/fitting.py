@@ -22,7 +22,7 @@ from .selection import Candidate, check_epochs, load_candidates, save_candidates
 from .self_expression import choose_ridge, ridge_self_expression
 from .training import as_tensors, finetune, pretrain, seed_everything
 
-__all__ = ["Fit", "build_model", "fit_baseline", "fit_network", "used_views"]
+__all__ = ["Fit", "LabelChecks", "build_model", "fit_baseline", "fit_network", "used_views"]
 
 CPU_CHUNK = 200  # samples per chunk on the CPU: see SubspaceNetwork
 POST_PROCESSINGS = ("plain", "paper")
@@ -124,8 +124,12 @@ def fit_network(
     resume: bool = False,
     config: dict | None = None,
     progress: bool = True,
+    all_epochs: bool = True,
 ) -> Fit:
-    """Pre-train and fine-tune the network that a method describes; see :func:`dmsc.run_experiment`."""
+    """Pre-train and fine-tune the network that a method describes; see :func:`dmsc.run_experiment`.
+
+    Without ``all_epochs`` labels are read off the last C only, and their candidates are all there are.
+    """
     device = torch.device(device)
     loop = {"checkpoint_every": checkpoint_every, "resume": resume, "config": config, "progress": progress}
     folder = None if checkpoint_dir is None else Path(checkpoint_dir)
@@ -151,7 +155,7 @@ def fit_network(
     if method.coefficients_init == "ridge":
         warm_start(model, Xs, method, masks)
 
-    checks = _Checks(dataset, method, seed, folder and folder / "selection.npz", resume)
+    checks = LabelChecks(dataset, method, seed, folder and folder / "selection.npz", resume, all_epochs)
     with _timed(seconds, "finetune", device):
         second = finetune(
             model,
@@ -180,20 +184,41 @@ def fit_baseline(dataset: Dataset, method: Baseline, *, seed: int = 0) -> Fit:
     X = np.hstack(unit_rows(dataset.Xs))  # (N, sum of D)
     with _timed(seconds, "solve", torch.device("cpu")):
         C = ALGORITHMS[method.algorithm](X, n_clusters=dataset.n_clusters, seed=seed, **method.parameters)
-    checks = _Checks(dataset, method, seed)
+    checks = LabelChecks(dataset, method, seed)
     with _timed(seconds, "clustering", torch.device("cpu")):
         candidates = checks.finish(C)
     return Fit(C, candidates, checks.ridge, {}, seconds, seed)
 
 
-class _Checks:
-    """Callback of fine-tuning: every so many epochs, labels under both post-processings and their consistency."""
+class LabelChecks:
+    """Callback of fine-tuning: every so many epochs, labels under both post-processings and their consistency.
 
-    def __init__(self, dataset: Dataset, method: Method | Baseline, seed: int, path: Path | None = None, resume=False):
+    Parameters
+    ----------
+    dataset, method, seed
+        What is fitted.
+    path : path, optional
+        File that keeps the candidates found so far.
+    resume : bool
+        Go on from that file.
+    every : bool
+        Look at ten epochs; else at the last C alone.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        method: Method | Baseline,
+        seed: int,
+        path: Path | None = None,
+        resume: bool = False,
+        every: bool = True,
+    ):
         rows = unit_rows(used_views(dataset, method))
         self.X, self.ridge = np.hstack(rows), choose_ridge(rows)
         self.n_clusters, self.post, self.seed, self.path = dataset.n_clusters, method.post, seed, path
-        self.epochs = check_epochs(method.finetune_epochs) if isinstance(method, Method) else [0]
+        epochs = check_epochs(method.finetune_epochs) if isinstance(method, Method) else [0]
+        self.epochs = epochs if every else epochs[-1:]
         self.found = load_candidates(path) if path is not None and resume else []
         self.seconds = 0.0
 
@@ -207,6 +232,7 @@ class _Checks:
         self.seconds += time.perf_counter() - began
 
     def look(self, epoch: int, C: np.ndarray) -> None:
+        """Add the candidates of one epoch."""
         self.found = [candidate for candidate in self.found if candidate.epoch < epoch]  # a resumed run repeats some
         for name, post in zip(POST_PROCESSINGS, (None, self.post), strict=True):
             labels, _ = cluster(C, self.n_clusters, post, self.seed)
@@ -214,6 +240,7 @@ class _Checks:
             self.found.append(Candidate(epoch, name, labels, consistency))
 
     def finish(self, C: np.ndarray) -> list[Candidate]:
+        """Add those of the last epoch and return all."""
         self.look(self.epochs[-1], C)
         return self.found
 

@@ -58,7 +58,7 @@ class LossWeights:
                 raise ValueError(f"{field} needs at least one weight, none negative, got {value!r}")
             object.__setattr__(self, field, value)
         for field in ("lambda_regularization", "lambda_self_expression"):
-            if not getattr(self, field) >= 0:
+            if not isinstance(getattr(self, field), Real) or not getattr(self, field) >= 0:
                 raise ValueError(f"{field} must be non-negative, got {getattr(self, field)!r}")
 
 

@@ -98,6 +98,7 @@ class Method:
     correlation: Correlation | None = None
 
     def __post_init__(self) -> None:
+        _check_parts(self, architecture=Architecture, loss=LossWeights, post=PostProcessing)
         one_of("fusion", self.fusion, FUSIONS)
         if self.correlation is not None and self.fusion != "affinity":
             raise ValueError(f"correlation is between the latents of fusion='affinity', got fusion={self.fusion!r}")
@@ -138,3 +139,12 @@ class Baseline:
     algorithm: str
     parameters: dict = field(default_factory=dict)
     post: PostProcessing = PostProcessing()
+
+    def __post_init__(self) -> None:
+        _check_parts(self, parameters=dict, post=PostProcessing)
+
+
+def _check_parts(description: Method | Baseline, **types: type) -> None:
+    for name, kind in types.items():
+        if not isinstance(getattr(description, name), kind):
+            raise TypeError(f"{name} must be of type {kind.__name__}, got {getattr(description, name)!r}")

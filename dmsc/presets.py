@@ -278,12 +278,12 @@ def override(method: Method | Baseline, **values) -> Method | Baseline:
     parts = {name: part for name, part in outer.items() if is_dataclass(part) or isinstance(part, dict)}
     owner = {
         inner: name
-        for name, part in parts.items()
+        for name, part in reversed(parts.items())
         for inner in (part if isinstance(part, dict) else [field.name for field in fields(part)])
     }
     changed = {name: dict(part) if isinstance(part, dict) else {} for name, part in parts.items()}
     for name, value in values.items():
-        if name in owner:
+        if name in owner:  # of two parts with such a field the first: alpha is SSC's, not its post-processing's
             changed[owner[name]][name] = value
         elif name not in outer:
             known = sorted({*outer, *owner})

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from dmsc.losses import LossWeights, finetuning_terms, repeat_last
+from dmsc.correlation import Correlation, correlation_deficit
+from dmsc.losses import LossWeights, finetuning_terms, repeat_last, weighted_squared_error
 from dmsc.metrics import objective
 from dmsc.model import SubspaceNetwork
 from dmsc.networks import Architecture, Conv
 
 
-def make(n_samples=5, zero_diagonal=True, chunk_size=None):
+def make(n_samples=5, zero_diagonal=True, chunk_size=None, correlation=None):
     torch.manual_seed(0)
     architecture = Architecture((Conv(2, 3),), dense=(4, 3), activation="none")  # smooth: finite differences are exact
-    model = SubspaceNetwork(
-        [(1, 4, 5), (6,)], n_samples, architecture, zero_diagonal=zero_diagonal, chunk_size=chunk_size
-    ).double()
+    options = {"zero_diagonal": zero_diagonal, "chunk_size": chunk_size, "correlation": correlation}
+    model = SubspaceNetwork([(1, 4, 5), (6,)], n_samples, architecture, **options).double()
     model.self_expression.set_coefficients(torch.randn(n_samples, n_samples, dtype=torch.float64))
     Xs = [
         torch.randn(n_samples, 1, 4, 5, dtype=torch.float64),
@@ -57,6 +57,63 @@ def test_gradients_equal_finite_differences(norm):
             flat[k] = kept
             difference = (values[0] - values[1]) / 2e-6
             assert gradient[k].item() == pytest.approx(difference, rel=1e-4, abs=1e-4), name
+
+
+def test_errors_count_samples_that_have_the_view():
+    rng = np.random.default_rng(0)
+    targets, outputs = ([rng.normal(size=(6, 1, 2, 3)), rng.normal(size=(6, 4))] for _ in range(2))
+    has = [np.array([1, 1, 0, 1, 0, 1], dtype=bool), np.array([0, 1, 1, 0, 1, 1], dtype=bool)]
+    expected = 0.0
+    for w, T, O, mask in zip((0.6, 0.1), targets, outputs, has, strict=True):
+        expected += w * sum(((T[i] - O[i]) ** 2).sum() for i in range(6) if mask[i])
+    as_tensors = [list(map(torch.tensor, arrays)) for arrays in (targets, outputs)]
+    found = weighted_squared_error(*as_tensors, (0.6, 0.1), list(map(torch.tensor, has)))
+    assert found.item() == pytest.approx(expected)
+    nobody = [torch.zeros(6, dtype=torch.bool)] * 2
+    assert weighted_squared_error(*as_tensors, (0.6, 0.1), nobody).item() == 0
+
+
+def test_terms_with_missing_views_equal_the_formula():
+    """A missing latent is 0 for the others, and its own residual doesn't count."""
+    settings = Correlation(lambda_correlation=3.0, projection_dim=2, n_correlations=2)
+    model, Xs = make(n_samples=8, correlation=settings)
+    has = np.array([[1, 1, 0, 1, 1, 0, 1, 1], [1, 0, 1, 1, 1, 1, 0, 1]], dtype=bool)
+    masks = list(torch.tensor(has))
+    weights = LossWeights((0.6, 0.1), (0.3, 0.05), 2.0, 7.0)
+    terms = finetuning_terms(model, Xs, weights, masks=masks, correlation=settings)
+    C = model.coefficients
+    Zs = [Z.detach().numpy() * mask[:, None] for Z, mask in zip(model.encode(Xs), has, strict=True)]
+    Xs_hat = [X.detach().numpy() for X in model.decode([torch.tensor(C @ Z) for Z in Zs])]
+    errors = [((X.numpy() - X_hat)[mask] ** 2).sum() for X, X_hat, mask in zip(Xs, Xs_hat, has, strict=True)]
+    residuals = [((Z - C @ Z)[mask] ** 2).sum() for Z, mask in zip(Zs, has, strict=True)]
+    projected = [torch.tensor(Z) @ P.weight.T for Z, P in zip(Zs, model.projections, strict=True)]
+    assert set(terms) == {"reconstruction", "regularization", "self_expression", "correlation"}
+    assert terms["reconstruction"].item() == pytest.approx(0.6 * errors[0] + 0.1 * errors[1])
+    assert terms["self_expression"].item() == pytest.approx(7.0 * (0.3 * residuals[0] + 0.05 * residuals[1]))
+    assert terms["correlation"].item() == pytest.approx(3.0 * correlation_deficit(projected, settings, masks).item())
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_gradients_of_all_terms_of_cmsc_dcca_equal_finite_differences(masked):
+    settings = Correlation(lambda_correlation=3.0, projection_dim=2, n_correlations=1, covariance_ridge=0.1)
+    model, Xs = make(n_samples=6, correlation=settings)
+    masks = [torch.arange(6) != lost for lost in (1, 4)] if masked else None
+    weights = LossWeights((0.6, 0.1), (0.3, 0.05), 2.0, 7.0)
+
+    def loss():
+        return sum(finetuning_terms(model, Xs, weights, masks=masks, correlation=settings).values())
+
+    loss().backward()
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in model.named_parameters():
+        direction = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        values = []
+        with torch.no_grad():
+            for step in (1e-6, -2e-6, 1e-6):  # there, to the other side, and back
+                parameter += step * direction
+                values.append(loss().item())
+        slope = (values[0] - values[1]) / 2e-6
+        assert (parameter.grad * direction).sum().item() == pytest.approx(slope, rel=1e-4, abs=1e-4), name
 
 
 def test_last_weight_repeats():

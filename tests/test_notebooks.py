@@ -22,6 +22,8 @@ EXPECTED = [
     "07_late_fusion",
     "08_affinity_fusion",
     "09_bdgp_listing",
+    "10_cmsc_dcca",
+    "11_comparison",
 ]
 ABSOLUTE_PATH = re.compile(r"(?<![\w.~])/(?:home|root|tmp|work|Users|opt|usr|var|mnt)/|\b[A-Z]:\\\\?\w")
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from dmsc.losses import weighted_squared_error
 from dmsc.self_expression import RIDGES, SelfExpression, choose_ridge, ridge_self_expression
 
 
@@ -26,6 +27,60 @@ def test_closed_form_equals_row_by_row_least_squares(zero_diagonal):
     weights = [0.3, 2.0]
     C = ridge_self_expression(Zs, 0.5, zero_diagonal=zero_diagonal, weights=weights).numpy()
     np.testing.assert_allclose(C, slow_ridge([Z.reshape(12, -1) for Z in Zs], 0.5, zero_diagonal, weights), atol=1e-10)
+
+
+HAS = np.array(
+    [[1, 1, 0, 1, 0, 1, 1, 0, 1, 1, 1, 0], [1, 0, 1, 1, 1, 1, 0, 0, 0, 1, 1, 1], [1, 1, 1, 0, 0, 1, 1, 0, 1, 0, 1, 1]],
+    dtype=bool,
+)  # sample 7 has none
+
+
+@pytest.mark.parametrize("as_tensors", [False, True])
+@pytest.mark.parametrize("zero_diagonal", [True, False])
+def test_with_masks_a_sample_is_expressed_in_the_latents_it_has(zero_diagonal, as_tensors):
+    """Row by row: least squares in those latents alone, on the others, whose missing latents are 0."""
+    rng = np.random.default_rng(0)
+    Zs = [rng.normal(size=(12, d)) * mask[:, None] for d, mask in zip((6, 4, 3), HAS, strict=True)]
+    weights = [0.3, 2.0, 1.0]
+    expected = np.zeros((12, 12))
+    for i in range(12):
+        seen = [np.sqrt(v) * Z for v, Z, mask in zip(weights, Zs, HAS, strict=True) if mask[i]]
+        if seen:
+            others = np.delete(np.arange(12), i) if zero_diagonal else np.arange(12)
+            A = np.concatenate(seen, axis=1)
+            stacked = np.vstack([A[others].T, np.sqrt(0.5) * np.eye(len(others))])  # ridge as more equations
+            target = np.concatenate([A[i], np.zeros(len(others))])
+            expected[i, others] = np.linalg.lstsq(stacked, target, rcond=None)[0]
+    masks = list(HAS)
+    if as_tensors:
+        Zs, masks = ([torch.tensor(array) for array in arrays] for arrays in (Zs, masks))
+    found = ridge_self_expression(Zs, 0.5, zero_diagonal=zero_diagonal, weights=weights, masks=masks)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert not found[7].any() and not found[:, 7].any()
+
+
+@pytest.mark.parametrize("zero_diagonal", [True, False])
+def test_masks_that_miss_nothing_are_no_masks(zero_diagonal):
+    rng = np.random.default_rng(0)
+    Zs = [rng.normal(size=(12, 3)), rng.normal(size=(12, 4))]
+    everything = [np.ones(12, dtype=bool)] * 2
+    found = ridge_self_expression(Zs, 0.5, zero_diagonal=zero_diagonal, masks=everything)
+    assert torch.equal(found, ridge_self_expression(Zs, 0.5, zero_diagonal=zero_diagonal))
+
+
+@pytest.mark.parametrize("zero_diagonal", [True, False])
+def test_closed_form_with_masks_is_the_minimum_of_the_networks_loss(zero_diagonal):
+    """At it the gradient of the terms with C vanishes."""
+    rng = np.random.default_rng(0)
+    Zs = [torch.tensor(rng.normal(size=(12, d)) * mask[:, None]) for d, mask in zip((6, 4, 3), HAS, strict=True)]
+    masks, weights = list(torch.tensor(HAS)), (0.3, 2.0, 1.0)
+    layer = SelfExpression(12, zero_diagonal=zero_diagonal).double()
+    layer.set_coefficients(
+        ridge_self_expression(Zs, 0.5, zero_diagonal=zero_diagonal, weights=weights, masks=masks)
+    )
+    residual = weighted_squared_error(Zs, [layer(Z) for Z in Zs], weights, masks)
+    (residual + 0.5 * layer.norm(2)).backward()
+    torch.testing.assert_close(layer.weight.grad, torch.zeros(12, 12, dtype=torch.float64), atol=1e-12, rtol=0)
 
 
 def test_closed_form_is_the_minimum_of_the_loss():

@@ -9,7 +9,7 @@ import pytest
 from test_results import record
 
 from dmsc.results import load_records
-from dmsc.tables import PUBLISHED, csv_table, insert_table, markdown_table, of_papers, summarize
+from dmsc.tables import PUBLISHED, csv_table, family_table, insert_table, markdown_table, of_papers, summarize
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -47,8 +47,11 @@ def test_insert_table_replaces_only_what_is_between_the_markers():
     assert insert_table(once, "| new |\n") == once
 
 
-def test_readme_shows_the_table_of_the_committed_records():
-    page = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert insert_table(page, markdown_table(of_papers(load_records(ROOT / "results" / "records")))) == page, (
-        "the table is out of date: make table"
-    )
+@pytest.mark.parametrize(
+    ("page", "render"),
+    [("README.md", lambda records: markdown_table(of_papers(records))), ("results/README.md", family_table)],
+)
+def test_pages_show_the_tables_of_the_committed_records(page, render):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    records = load_records(ROOT / "results" / "records")
+    assert insert_table(text, render(records)) == text, "the table is out of date: make table"

@@ -2,13 +2,16 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import Lasso
+from test_model import VARIANTS, make_variant
 
 from dmsc.losses import LossWeights, finetuning_terms
 from dmsc.model import SubspaceNetwork
 from dmsc.networks import Architecture, Conv
-from dmsc.training import as_tensors, finetune, pretrain, resolve_device, seed_everything
+from dmsc.training import as_tensors, finetune, pretrain, resolve_device, seed_everything, shrink
 
 WEIGHTS = LossWeights((1.0, 0.5), (1.0,), 1.0, 2.0)
 
@@ -70,6 +73,121 @@ def test_same_seed_same_bits():
     assert same_parameters(*results)
 
 
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_trains_with_missing_views(name):
+    """Both steps descend; the first moves all but C and the projections, the second everything."""
+    model, Xs, masks, correlation = make_variant(name)
+    steps = [{name: p.detach().clone() for name, p in model.named_parameters()}]
+    first = pretrain(model, Xs, epochs=8, batch_size=5, masks=masks, learning_rate=0.01, progress=False)
+    steps.append({name: p.detach().clone() for name, p in model.named_parameters()})
+    weights = LossWeights(lambda_regularization=0.1)
+    second = finetune(
+        model, Xs, epochs=8, weights=weights, masks=masks, correlation=correlation, learning_rate=0.01, progress=False
+    )
+    steps.append(dict(model.named_parameters()))
+    for history in (first, second):
+        assert history["loss"][-1] < history["loss"][0]
+    assert ("correlation" in second) == (name == "cmsc-dcca")
+    for parameter, before in steps[0].items():
+        moved = not torch.equal(before, steps[1][parameter])
+        assert moved == parameter.startswith(("encoders", "decoders")), parameter
+        assert not torch.equal(steps[1][parameter], steps[2][parameter]), parameter
+
+
+def test_mini_batches_take_the_masks_of_their_samples():
+    """One epoch of mini-batches with masks is the same as with views whose missing samples were anything else."""
+    model, Xs, masks, _ = make_variant("late-max")
+    other = copy.deepcopy(model)
+    others = [X.where(mask[:, None, None, None], 9.0) for X, mask in zip(Xs, masks, strict=True)]
+    histories = [
+        pretrain(network, views, epochs=2, batch_size=4, masks=masks, seed=1, progress=False)
+        for network, views in ((model, Xs), (other, others))
+    ]
+    assert histories[0]["loss"] == pytest.approx(histories[1]["loss"], rel=1e-9)
+
+
+def lasso_problem(weight=1.0, n_samples=12):
+    """A network whose latents stay where they are and whose reconstruction doesn't count.
+
+    Fine-tuning it with p = 1 minimizes ||Z - C Z||^2 + weight sum |C_ij| with diag(C) = 0: a Lasso per row.
+    """
+    torch.manual_seed(0)
+    model = SubspaceNetwork([(6,)], n_samples, Architecture(dense=(4,)), zero_diagonal=True).double()
+    for parameter in model.autoencoder_parameters():
+        parameter.requires_grad_(False)
+    Xs = [torch.randn(n_samples, 6, dtype=torch.float64)]
+    (Z,) = (Z.numpy() for Z in model.encode(Xs))
+    best = np.zeros((n_samples, n_samples))
+    for i in range(n_samples):
+        others = np.delete(np.arange(n_samples), i)
+        solver = Lasso(weight / 8, fit_intercept=False, tol=1e-12, max_iter=100_000)  # halves the mean over 4 entries
+        best[i, others] = solver.fit(Z[others].T, Z[i]).coef_
+    return model, Xs, Z, best, LossWeights((0.0,), (1.0,), weight, 1.0, norm=1)
+
+
+def test_proximal_steps_solve_the_lasso():
+    """Objective, zeros and optimality conditions are those of coordinate descent."""
+    model, Xs, Z, best, weights = lasso_problem()
+    history = finetune(model, Xs, epochs=1500, weights=weights, learning_rate=0.01, progress=False)
+    C = model.coefficients
+    lowest = ((Z - best @ Z) ** 2).sum() + np.abs(best).sum()
+    assert ((Z - C @ Z) ** 2).sum() + np.abs(C).sum() == pytest.approx(lowest, rel=1e-5)
+    assert history["loss"][-1] == pytest.approx(lowest, rel=1e-5)
+    assert np.array_equal(C == 0, best == 0) and 12 < np.count_nonzero(C) < 60
+    np.testing.assert_allclose(C, best, atol=1e-3)
+    gradient = -2 * (Z - C @ Z) @ Z.T
+    np.testing.assert_allclose(gradient[C != 0], -np.sign(C[C != 0]), atol=0.01)
+    np.fill_diagonal(gradient, 0)
+    assert np.abs(gradient[C == 0]).max() < 1
+    assert not model.self_expression.weight.diagonal().any()  # no gradient, and no way back
+
+
+def test_adam_on_the_subgradient_leaves_no_zero():
+    """Why there are proximal steps."""
+    model, Xs, Z, best, weights = lasso_problem()
+    optimizer = torch.optim.Adam([model.self_expression.weight], lr=0.01)
+    for _ in range(1500):
+        optimizer.zero_grad()
+        sum(finetuning_terms(model, Xs, weights).values()).backward()
+        optimizer.step()
+    C = model.coefficients
+    assert np.count_nonzero(C) == 12 * 11 > 2 * np.count_nonzero(best)
+    lowest = ((Z - best @ Z) ** 2).sum() + np.abs(best).sum()
+    assert ((Z - C @ Z) ** 2).sum() + np.abs(C).sum() > 1.001 * lowest
+
+
+def test_shrink_is_soft_thresholding_in_adams_metric():
+    """Three steps of Adam and the threshold, written out in float64."""
+    rng = np.random.default_rng(0)
+    lr, beta1, beta2, eps, weight = 0.1, 0.9, 0.999, 1e-8, 0.7
+    gradients = rng.normal(size=(3, 5, 5)) * 10.0 ** rng.integers(-2, 2, size=(5, 5))
+    C = start = rng.normal(size=(5, 5))
+    first, second = np.zeros((2, 5, 5))
+    parameter = torch.nn.Parameter(torch.tensor(start))
+    other = torch.nn.Parameter(torch.ones(2, dtype=torch.float64))
+    optimizer = torch.optim.Adam([other, parameter], lr=lr)
+    for t, gradient in enumerate(gradients, 1):
+        first, second = beta1 * first + (1 - beta1) * gradient, beta2 * second + (1 - beta2) * gradient**2
+        D = lr / (np.sqrt(second / (1 - beta2**t)) + eps)
+        C = C - D * first / (1 - beta1**t)
+        C = np.sign(C) * np.maximum(np.abs(C) - weight * D, 0)
+        parameter.grad, other.grad = torch.tensor(gradient), torch.zeros(2, dtype=torch.float64)
+        optimizer.step()
+        shrink(parameter, optimizer, weight)
+        np.testing.assert_allclose(parameter.detach(), C, rtol=1e-12)
+        assert np.array_equal(parameter.detach() == 0, C == 0)
+    assert 0 < np.count_nonzero(C) < 25 and (other == 1).all()
+
+
+def test_shrink_without_weight_leaves_every_coefficient():
+    model, Xs, *_ = lasso_problem()
+    other = copy.deepcopy(model)
+    for network, norm in ((model, 1), (other, 2)):
+        weights = LossWeights((0.0,), (1.0,), 0.0, 1.0, norm)
+        finetune(network, Xs, epochs=5, weights=weights, progress=False)
+    assert np.array_equal(model.coefficients, other.coefficients)
+
+
 class Killed(Exception):
     """Stands for a process that dies in the middle of training."""
 
@@ -82,12 +200,13 @@ def kill_after(epochs):
     return callback
 
 
-@pytest.mark.parametrize("step", ["pretrain", "finetune"])
+@pytest.mark.parametrize("step", ["pretrain", "finetune", "finetune, proximal"])
 def test_resumed_equals_uninterrupted(tmp_path, step):
     def train(model, Xs, **loop):
         if step == "pretrain":
             return pretrain(model, Xs, epochs=9, batch_size=5, progress=False, **loop)
-        return finetune(model, Xs, epochs=9, weights=WEIGHTS, progress=False, **loop)
+        weights = LossWeights(norm=1) if "proximal" in step else WEIGHTS
+        return finetune(model, Xs, epochs=9, weights=weights, progress=False, **loop)
 
     whole, Xs = make()
     expected = train(whole, Xs)

@@ -1,0 +1,284 @@
+"""Classical baselines against slow references, and what they promise on independent subspaces."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import Lasso
+
+import dmsc
+from dmsc import baselines
+from dmsc.baselines import ALGORITHMS, graph_coefficients, kmeans_coefficients, lrr, ridge, ssc, ssc_omp
+from dmsc.clustering import cluster, unit_rows
+from dmsc.metrics import ari
+from dmsc.self_expression import choose_ridge
+
+PARAMETERS = {"ssc": {"alpha": 50.0}, "ridge": {"ridge": 1e-3}, "ssc-omp": {"n_nonzero": 3}, "lrr": {"penalty": 10.0}}
+
+
+@pytest.fixture
+def noisy():
+    """Unit rows (40, 12) near four planes of twelve dimensions."""
+    return union(noise=0.15)[0]
+
+
+def union(noise=0.0, n_samples=40, n_clusters=4, seed=3):
+    """Unit rows, in random order, and their classes."""
+    data = dmsc.load_dataset(
+        "synthetic", n_samples=n_samples, n_clusters=n_clusters, subspace_dim=2, ambient_dim=12, noise=noise, n_views=1,
+        seed=seed,
+    )  # fmt: skip
+    data = data.take(np.random.default_rng(0).permutation(n_samples))
+    return unit_rows(data.Xs)[0], data.y
+
+
+def call(name, X, n_clusters=4, **parameters):
+    return ALGORITHMS[name](X, n_clusters=n_clusters, seed=0, **{**PARAMETERS.get(name, {}), **parameters})
+
+
+# SSC ------------------------------------------------------------------------------------------------------------------
+def ssc_weight(X, alpha):
+    """lambda, by a loop over pairs."""
+    pairs = range(len(X))
+    return alpha / min(max(abs(X[i] @ X[j]) for j in pairs if j != i) for i in pairs if X[i].any())
+
+
+def ssc_objective(C, X, weight):
+    return np.abs(C).sum() + weight / 2 * ((X - C @ X) ** 2).sum()
+
+
+@pytest.mark.parametrize("alpha", [2.0, 20.0, 60.0])
+def test_ssc_equals_one_lasso_per_row(noisy, alpha):
+    """The Lasso without a Gram matrix or an active set, at a tight tolerance."""
+    noisy = noisy[:24]
+    weight, (N, D) = ssc_weight(noisy, alpha), noisy.shape
+    expected = np.zeros((N, N))
+    for i in range(N):
+        others = np.arange(N) != i
+        lasso = Lasso(1 / (weight * D), fit_intercept=False, tol=1e-13, max_iter=1_000_000)
+        expected[i, others] = lasso.fit(noisy[others].T, noisy[i]).coef_
+    C = ssc(noisy, alpha, tol=1e-12, max_iter=1_000_000)
+    np.testing.assert_allclose(C, expected, atol=1e-5)
+    least = ssc_objective(expected, noisy, weight)
+    assert ssc_objective(C, noisy, weight) == pytest.approx(least, rel=1e-9)
+    assert ssc_objective(ssc(noisy, alpha), noisy, weight) < (1 + 1e-4) * least
+
+
+def test_ssc_fulfills_the_conditions_of_a_minimum(noisy, monkeypatch):
+    """lambda x_j (x_i - c X) is the sign of C_ij, or between -1 and 1 where C_ij = 0; from small active sets too."""
+    weight = ssc_weight(noisy, 30.0)
+    for step in (2, 60):
+        monkeypatch.setattr(baselines, "ACTIVE_SET_STEP", step)
+        C = ssc(noisy, 30.0, tol=1e-12, max_iter=1_000_000)
+        slope = weight * (noisy - C @ noisy) @ noisy.T
+        np.testing.assert_allclose(slope[C != 0], np.sign(C[C != 0]), atol=1e-4)
+        outside = (C == 0) & ~np.eye(len(C), dtype=bool)
+        assert np.abs(slope[outside]).max() < 1 + 1e-4
+        assert 1 < (C != 0).sum(axis=1).mean() < 12
+        assert not C.diagonal().any()
+
+
+def test_ssc_weight_is_the_smallest_that_reaches_everyone(noisy):
+    assert ssc(noisy, 1.01, tol=1e-10).any(axis=1).all()
+    assert not ssc(noisy, 0.99, tol=1e-10).any(axis=1).all()
+
+
+def test_ssc_says_what_did_not_converge(noisy):
+    with pytest.warns(ConvergenceWarning, match="rows did not reach tol=1e-12 in max_iter=2 steps") as caught:
+        ssc(noisy, 60.0, tol=1e-12, max_iter=2)
+    assert len(caught) == 1
+
+
+# LRR ------------------------------------------------------------------------------------------------------------------
+def slow_lrr(X, penalty, weight=2.0, steps=1000):
+    """ADMM on the unreduced problem, C (N, N) and E (N, D), at a constant weight: it converges to the minimum."""
+    N = len(X)
+    C, Y, Q = np.zeros((N, N)), np.zeros_like(X), np.zeros((N, N))
+    inverse = np.linalg.inv(X @ X.T + np.eye(N))
+    for _ in range(steps):
+        U, s, Vt = np.linalg.svd(C + Q / weight)
+        J = (U * np.maximum(s - 1 / weight, 0)) @ Vt
+        E = X - C @ X + Y / weight
+        length = np.linalg.norm(E, axis=1, keepdims=True)
+        E = E * np.maximum(1 - penalty / weight / np.maximum(length, 1e-300), 0)
+        C = ((X - E + Y / weight) @ X.T + J - Q / weight) @ inverse
+        Y += weight * (X - C @ X - E)
+        Q += weight * (C - J)
+    return J
+
+
+def lrr_objective(C, X, penalty):
+    return np.linalg.svd(C, compute_uv=False).sum() + penalty * np.linalg.norm(X - C @ X, axis=1).sum()
+
+
+@pytest.mark.parametrize("penalty", [0.3, 0.6, 2.0])
+def test_lrr_equals_the_unreduced_problem(noisy, penalty, monkeypatch):
+    X = noisy[:20]
+    expected = slow_lrr(X, penalty)
+    least = lrr_objective(expected, X, penalty)
+    assert least < 0.99 * penalty * len(X)  # of C = 0
+    assert least <= lrr_objective(lrr(X, penalty), X, penalty) < 1.005 * least
+    monkeypatch.setattr(baselines, "GROWTH", 1.01)  # slower, nearer to the minimum
+    np.testing.assert_allclose(lrr(X, penalty, tol=1e-8, max_iter=10_000), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(30, 12), (12, 30)])
+def test_lrr_without_errors_is_the_shape_interaction_matrix(shape):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(shape[0], 5)) @ rng.normal(size=(5, shape[1]))  # rank 5
+    U = np.linalg.svd(X)[0][:, :5]
+    np.testing.assert_allclose(lrr(X, 1e3), U @ U.T, atol=1e-4)
+
+
+def test_lrr_finds_the_samples_that_are_wrong():
+    X, wrong = union(n_samples=120)[0], [3, 17]
+    X[wrong] = unit_rows([np.random.default_rng(1).normal(size=(2, 12))])[0]
+    error = np.linalg.norm(X - lrr(X, 0.6) @ X, axis=1)
+    assert error[wrong].min() > 0.5
+    assert np.delete(error, wrong).max() < 1e-4
+
+
+def test_lrr_does_not_depend_on_the_scale_or_a_rotation(noisy):
+    C = lrr(noisy, 0.6)
+    np.testing.assert_allclose(lrr(100 * noisy, 0.006), C, atol=1e-9)
+    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(20, 12)))[0]
+    np.testing.assert_allclose(lrr(noisy @ rotation.T, 0.6), C, atol=1e-9)
+
+
+def test_lrr_of_leading_directions(noisy):
+    U, S, Vt = np.linalg.svd(noisy, full_matrices=False)
+    np.testing.assert_allclose(lrr(noisy, 0.6, 5), lrr((U[:, :5] * S[:5]) @ Vt[:5], 0.6), atol=1e-6)
+    np.testing.assert_array_equal(lrr(noisy, 0.6, 500), lrr(noisy, 0.6))
+
+
+def test_lrr_says_that_it_did_not_converge(noisy):
+    with pytest.warns(ConvergenceWarning, match="lrr did not reach tol=1e-06 in max_iter=3 steps"):
+        lrr(noisy, max_iter=3)
+
+
+# the others -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("n_nonzero", [1, 3, 39])
+def test_ssc_omp_equals_the_greedy_loop(noisy, n_nonzero):
+    expected = np.zeros((40, 40))
+    for i, x in enumerate(noisy):
+        support, c, residual = [], np.empty(0), x
+        while len(support) < n_nonzero and np.linalg.norm(residual) > 1e-6:
+            correlation = np.abs(noisy @ residual)
+            correlation[[i, *support]] = -1
+            support.append(int(correlation.argmax()))
+            c = np.linalg.lstsq(noisy[support].T, x, rcond=None)[0]
+            residual = x - c @ noisy[support]
+        expected[i, support] = c
+    np.testing.assert_allclose(ssc_omp(noisy, n_nonzero), expected, atol=1e-9)
+    assert (ssc_omp(noisy, n_nonzero, tol=1.0) == 0).all()
+
+
+def test_ssc_omp_stops_where_nothing_is_left_to_gain():
+    """Duplicates, and a sample that no other one helps."""
+    X = np.array([[1.0, 0, 0], [1, 0, 0], [2, 0, 0], [0, 0, 1]])
+    C = ssc_omp(X, 3)
+    np.testing.assert_allclose(C @ X, [[1, 0, 0], [1, 0, 0], [2, 0, 0], [0, 0, 0]], atol=1e-12)
+    assert ((C != 0).sum(axis=1) == [1, 1, 1, 0]).all()
+
+
+def test_ridge_is_the_closed_form(noisy):
+    np.testing.assert_array_equal(ridge(noisy, 0.3), dmsc.ridge_self_expression([noisy], 0.3).numpy())
+    np.testing.assert_array_equal(ridge(noisy), ridge(noisy, choose_ridge([noisy])))
+
+
+def test_kmeans_comes_out_as_it_went_in():
+    rng = np.random.default_rng(0)
+    X = np.repeat([[0.0, 0], [9, 0], [0, 9], [40, 40]], [12, 7, 5, 1], axis=0) + rng.normal(size=(25, 2))
+    C = kmeans_coefficients(X, 4)
+    labels = np.unique(C, axis=0, return_inverse=True)[1].ravel()
+    assert ari(labels, np.repeat(range(4), [12, 7, 5, 1])) == 1
+    assert ari(cluster(C, 4)[0], labels) == 1
+    np.testing.assert_allclose(C @ X, [X[labels == k].mean(axis=0) for k in labels])  # the centers
+    np.testing.assert_allclose(C @ C, C)
+
+
+@pytest.mark.parametrize("n_clusters", [2, 7, 20])
+def test_kmeans_clusters_that_overlap_come_out_too(n_clusters):
+    X = np.random.default_rng(1).normal(size=(60, 3))
+    C = kmeans_coefficients(X, n_clusters, seed=2)
+    labels = np.unique(C, axis=0, return_inverse=True)[1].ravel()
+    assert labels.max() + 1 == n_clusters
+    assert ari(cluster(C, n_clusters)[0], labels) == 1
+
+
+def test_graph_holds_the_nearest(noisy):
+    C = graph_coefficients(noisy, 5)
+    for i, x in enumerate(noisy):
+        distance = np.linalg.norm(noisy - x, axis=1)
+        distance[i] = np.inf
+        np.testing.assert_array_equal(np.flatnonzero(C[i]), np.sort(np.argsort(distance)[:5]))
+    W = cluster(C, 4)[1]
+    np.testing.assert_array_equal(W, W.T)
+    np.testing.assert_array_equal(np.unique(W), [0, 1, 2])
+
+
+# all of them ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", ["ssc", "lrr", "ssc-omp", "ridge"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_independent_subspaces_give_blocks_and_exact_clusters(name, seed):
+    data = dmsc.load_dataset(
+        "synthetic", n_samples=90, n_clusters=3, subspace_dim=3, ambient_dim=30, noise=0.0, n_views=1, seed=seed
+    )
+    data = data.take(np.random.default_rng(seed).permutation(90))
+    C = call(name, unit_rows(data.Xs)[0], 3)
+    between = data.y[:, None] != data.y
+    assert np.abs(C[between]).max() < 1e-3 * np.abs(C).max()
+    assert ari(cluster(C, 3)[0], data.y) == 1
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_another_order_of_the_samples_gives_the_same(name, noisy):
+    order = np.random.default_rng(5).permutation(40)
+    C, permuted = call(name, noisy), call(name, noisy[order])
+    assert C.shape == (40, 40) and C.dtype == np.float64
+    if name == "kmeans":  # its starts depend on the order
+        X, y = union(noise=0.0, n_clusters=2)
+        X = X + 5 * np.eye(12)[y]
+        C, permuted = call(name, X, 2), call(name, X[order], 2)
+    tolerance = 1e-3 if name == "ssc" else 1e-7  # coordinate descent goes another way
+    np.testing.assert_allclose(permuted, C[np.ix_(order, order)], atol=tolerance)
+
+
+@pytest.mark.parametrize("name", ["ssc", "lrr", "ssc-omp", "ridge", "spectral"])
+def test_rows_of_zeros_are_left_out(name, noisy):
+    """A sample without its view changes nothing for the others, and hears from none."""
+    places = np.setdiff1d(np.arange(43), [0, 20, 42])
+    X = np.zeros((43, 12))
+    X[places] = noisy
+    parameters = {"tol": 1e-10} if name == "ssc" else {}
+    C = call(name, X, **parameters)
+    assert not C[[0, 20, 42]].any() and not C[:, [0, 20, 42]].any()
+    np.testing.assert_allclose(C[np.ix_(places, places)], call(name, noisy, **parameters), atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_no_data_is_no_crash(name):
+    """Only zeros, one feature, integers, two samples, orthogonal samples, equal samples."""
+    parameters = {"n_neighbors": 1} if name == "spectral" else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for X in (np.zeros((4, 3)), np.arange(4)[:, None], np.eye(4, dtype=int), np.ones((2, 5), np.float32)):
+            C = call(name, X, 2, **parameters)
+            assert C.shape == (len(X), len(X)) and np.isfinite(C).all()
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize(
+    ("X", "error", "words"),
+    [
+        (np.ones((3, 2, 2)), ValueError, "one matrix .* got shape .3, 2, 2."),
+        (np.ones((1, 2)), ValueError, "N ≥ 2, got shape .1, 2."),
+        (np.ones((3, 0)), ValueError, "got shape .3, 0."),
+        (np.array([[0, 1], [np.nan, 2]]), ValueError, "finite, got nan at row 1, column 0"),
+        (np.ones((3, 2), complex), TypeError, "real numbers, got dtype complex128"),
+    ],
+)
+def test_what_is_no_matrix_is_refused(name, X, error, words):
+    with pytest.raises(error, match=words):
+        call(name, X, 1)

@@ -1,0 +1,294 @@
+"""Estimators: scikit-learn's own checks, and that they are nothing but a face of the functions behind them."""
+
+import doctest
+import inspect
+import random
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from dmsc import baseline_estimators, baselines, estimators, load_dataset
+from dmsc.clustering import affinity, cluster
+from dmsc.data import Dataset
+from dmsc.estimators import DMSC, DSC, LRR, SSC, SSCOMP, RidgeSelfExpression, estimate_n_clusters
+from dmsc.fitting import fit_baseline, fit_network
+from dmsc.fusion import FUNCTIONS, PLACES
+from dmsc.methods import PostProcessing
+from dmsc.metrics import clustering_accuracy, eigengap
+from dmsc.presets import BASELINES, override, preset
+from dmsc.selection import select
+
+TINY = {"pretrain_epochs": 2, "finetune_epochs": 3, "device": "cpu"}
+CLASSICAL = [SSC, LRR, SSCOMP, RidgeSelfExpression]
+ALL_FUSIONS = [(place, f) for place in PLACES for f in FUNCTIONS] + [("affinity", "concat"), ("cmsc-dcca", "concat")]
+SMALL = {"convolutions": ((4, 3), (6, 3)), "dense": (8, 4)}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_dataset("digits", n_per_class=4)  # N = 40, two views of 8 x 8 pixels
+
+
+@pytest.fixture(scope="module")
+def subspaces():
+    return load_dataset("synthetic", n_samples=60, n_clusters=4, subspace_dim=2, noise=0.0)
+
+
+# Three blobs in a plane: any two samples express a third one exactly, and orthogonal matching pursuit, unlike the
+# l1 norm, has no reason to take them from the same blob. What else the check asserts is in test_fitted_attributes.
+EXPECTED = {("SSCOMP", "check_clustering"): "three clusters in a plane are no independent subspaces"}
+
+
+CHECKS = parametrize_with_checks(
+    [
+        DSC(2, settings={"coefficients_init": "ridge"}, **TINY),
+        SSC(2, tol=1e-3),
+        LRR(2),
+        SSCOMP(2),
+        RidgeSelfExpression(2),
+    ]
+)
+
+
+@pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), **CHECKS.kwargs)  # pytest wants a list
+def test_scikit_learn(estimator, check, request):
+    name = getattr(check, "func", check).__name__
+    if reason := EXPECTED.get((type(estimator).__name__, name)):
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+    check(estimator)
+
+
+@pytest.mark.parametrize("norm", [1, 2])
+def test_dsc_is_a_run_of_its_description(norm):
+    digits = load_dataset("digits", n_per_class=20)
+    data = Dataset("data", digits.Xs[:1], n_clusters=10)
+    epochs = {"pretrain_epochs": 1, "finetune_epochs": 3}
+    fit = fit_network(data, preset(f"dsc-l{norm}", "data", 10, **epochs), seed=3, progress=False)
+    expected = {candidate.post: candidate for candidate in fit.candidates[-2:]} | {"selected": select(fit.candidates)}
+    for post, candidate in expected.items():
+        model = DSC(10, norm=norm, post_processing=post, random_state=3, device="cpu", **epochs).fit(digits.Xs[0])
+        assert np.array_equal(model.coefficients_, fit.coefficients)
+        assert np.array_equal(model.labels_, candidate.labels)
+        assert model.history_ == fit.histories
+        assert (model.candidate_.epoch, model.candidate_.post) == (candidate.epoch, candidate.post)
+
+
+@pytest.mark.parametrize("estimator", CLASSICAL)
+def test_baseline_is_a_run_of_its_description(estimator, subspaces):
+    data = Dataset("data", subspaces.Xs[:1], n_clusters=4)
+    penalty = {"penalty": 1.0} if estimator is LRR else {}
+    fit = fit_baseline(data, override(BASELINES[estimator._name], **penalty), seed=1)
+    for post, candidate in zip(("plain", "paper"), fit.candidates, strict=True):
+        model = estimator(4, post_processing=post, random_state=1, **penalty).fit(data.Xs[0])
+        assert np.array_equal(model.coefficients_, fit.coefficients)
+        assert np.array_equal(model.labels_, candidate.labels)
+        assert post == "paper" or clustering_accuracy(subspaces.y, model.labels_) == 1.0
+
+
+def test_defaults_are_those_of_the_presets():
+    for norm, description in ((2, preset("dsc-l2", "data", 8)), (1, preset("dsc-l1", "data", 8))):
+        assert DSC(norm=norm)._description() == description
+    for fusion, function in ALL_FUSIONS:
+        name = f"{fusion}-{function}" if fusion in PLACES else fusion
+        assert DMSC(fusion=fusion, fusion_function=function)._description() == preset(name, "data", 8)
+    for estimator in CLASSICAL:
+        parameters = estimator()._description().parameters
+        function = getattr(baselines, estimator._name.replace("-", "_"))
+        defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
+        assert parameters == {name: defaults[name] for name in parameters} | BASELINES[estimator._name].parameters
+
+
+@pytest.mark.parametrize("model", [DSC(3, settings=SMALL, **TINY), *(estimator(3) for estimator in CLASSICAL)])
+@pytest.mark.parametrize("post", ["plain", "paper"])
+def test_fitted_attributes(model, post):
+    X = np.random.default_rng(0).uniform(-3, 3, (30, 2))  # noise in a plane: a cluster may well stay empty
+    options = {"ratio": 0.5, "dim": 1, "alpha": 2.0, "assign": "kmeans"}
+    model = clone(model).set_params(post_processing=post, post_options=options, random_state=7)
+    labels = model.fit_predict(X)
+    assert labels is model.labels_ and labels.dtype == np.int64 and labels.shape == (30,)
+    assert np.array_equal(np.unique(labels), np.arange(labels.max() + 1)) and labels.max() < 3
+    processing = PostProcessing(**options) if post == "paper" else None
+    found, W = cluster(model.coefficients_, 3, processing, seed=7)
+    assert clustering_accuracy(found, labels) == 1.0
+    assert np.array_equal(model.affinity_matrix_, W)
+    assert np.array_equal(W, affinity(model.coefficients_, 3, processing)) and np.array_equal(W, W.T)
+    assert (model.n_features_in_, model.n_clusters_, model.candidate_.post) == (2, 3, post)
+    if isinstance(model, DSC):
+        assert [len(model.history_[step]["loss"]) for step in ("pretrain", "finetune")] == [2, 3]
+        assert np.array_equal(model.model_.coefficients, model.coefficients_)
+    else:
+        assert model.history_ == {} and not hasattr(model, "model_")
+
+
+@pytest.mark.parametrize(("fusion", "function"), ALL_FUSIONS)
+def test_dmsc_fits_a_list_of_views(digits, fusion, function):
+    model = DMSC(10, fusion=fusion, fusion_function=function, settings=SMALL, random_state=0, **TINY)
+    labels = model.fit_predict(list(digits.Xs))
+    assert labels.shape == (40,) and labels.max() < 10
+    assert model.coefficients_.shape == model.affinity_matrix_.shape == (40, 40)
+    assert len(model.model_.encoders) == (1 if fusion in PLACES else 2) and len(model.model_.decoders) == 2
+    assert ("correlation" in model.history_["finetune"]) == (fusion == "cmsc-dcca")
+    assert not hasattr(model, "n_features_in_")
+
+
+@pytest.mark.parametrize("fusion", ["early", "late", "affinity", "cmsc-dcca"])
+def test_one_view_is_dsc(digits, fusion):
+    common = {"settings": SMALL, "random_state": 2, **TINY}
+    single, multi = DSC(10, **common).fit(digits.Xs[0]), DMSC(10, fusion=fusion, **common).fit(digits.Xs[:1])
+    assert np.array_equal(single.coefficients_, multi.coefficients_)
+    assert np.array_equal(single.labels_, multi.labels_)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_early_sum_and_max_do_not_see_the_order_of_views(digits, function):
+    """Before training only: decoders get their weights in the order of the views, and so do encoders elsewhere."""
+    model = DMSC(10, fusion="early", fusion_function=function, random_state=0, device="cpu")
+    model.set_params(pretrain_epochs=0, finetune_epochs=0, settings={**SMALL, "coefficients_init": "ridge"})
+    first = model.fit(digits.Xs).coefficients_
+    assert np.array_equal(first, clone(model).fit(digits.Xs[::-1]).coefficients_) == (function != "concat")
+
+
+def test_masks_hide_samples(digits):
+    masks = np.random.default_rng(0).random((2, 40)) < 0.7
+    masks[0] |= ~masks[1]
+    garbage = [np.where(mask[:, None, None, None], X, 1e3) for X, mask in zip(digits.Xs, masks, strict=True)]
+    model = DMSC(10, settings=SMALL, random_state=0, **TINY)
+    first = model.fit(digits.Xs, masks=masks)
+    assert np.array_equal(first.labels_, clone(model).fit_predict(garbage, masks=list(masks)))
+    assert not np.array_equal(first.coefficients_, clone(model).fit(digits.Xs).coefficients_)
+
+
+def test_images_have_no_columns(digits):
+    model = RidgeSelfExpression(10, random_state=0).fit(digits.Xs[0].reshape(40, -1))
+    flat = model.coefficients_
+    assert model.n_features_in_ == 64
+    assert np.array_equal(model.fit(digits.Xs[0]).coefficients_, flat) and not hasattr(model, "n_features_in_")
+
+
+@pytest.mark.parametrize("n_clusters", [2, 3, 5])
+def test_eigengap_finds_the_number_of_subspaces(n_clusters):
+    data = load_dataset("synthetic", n_samples=20 * n_clusters, n_clusters=n_clusters, subspace_dim=2, noise=0.0)
+    for post in ("plain", "paper", "selected"):
+        options = {"ratio": 1.0, "dim": 2, "alpha": 2.0}
+        model = LRR("eigengap", penalty=1.0, post_processing=post, post_options=options, random_state=0)
+        assert clustering_accuracy(data.y, model.fit_predict(data.Xs[0])) == 1.0
+        assert (model.n_clusters_, model.n_clusters) == (n_clusters, "eigengap")
+    start = {"settings": {"coefficients_init": "ridge", "activation": "none"}, "lambda_self_expression": 10.0}
+    for post in ("plain", "selected"):
+        model = DMSC("eigengap", post_processing=post, random_state=0, **start, **TINY).fit(data.Xs)
+        known = clone(model).set_params(n_clusters=n_clusters).fit(data.Xs)
+        assert model.n_clusters_ == n_clusters
+        assert np.array_equal(model.coefficients_, known.coefficients_)
+        if post == "plain":
+            assert np.array_equal(model.labels_, known.labels_)
+        else:
+            assert model.candidate_.epoch == 3
+
+
+def test_estimate_n_clusters_takes_the_widest_gap():
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        C = rng.random((12, 12)) ** 4
+        W = C + C.T
+        gaps = {K: eigengap(W, K) for K in range(2, 12)}
+        assert estimate_n_clusters(W) == max(gaps, key=gaps.get)
+        assert estimate_n_clusters(W, max_clusters=4) == max((2, 3, 4), key=gaps.get)
+    assert estimate_n_clusters(np.zeros((5, 5))) == 2  # all gaps are 0
+
+
+def test_parameters_come_back_as_they_went_in(digits):
+    settings, options = {"dense": (8, 4), "convolutions": [(4, 3)]}, {"dim": 2}
+    model = DMSC("eigengap", fusion="early", settings=settings, post_options=options, random_state=1, **TINY)
+    before = model.get_params()
+    assert before["settings"] is settings and before["post_options"] is options
+    copy = clone(model)
+    assert copy.get_params() == before and copy.set_params(**before).get_params() == before
+    model.fit(digits.Xs)
+    assert model.get_params() == before and settings == {"dense": (8, 4), "convolutions": [(4, 3)]}
+    assert DMSC(**before).fit(digits.Xs).labels_.tolist() == model.labels_.tolist()
+
+
+def test_random_state(digits):
+    X = digits.Xs[0]
+
+    def fitted(random_state):
+        return DSC(10, settings=SMALL, random_state=random_state, **TINY).fit(X).coefficients_
+
+    assert np.array_equal(fitted(np.random.RandomState(4)), fitted(np.random.RandomState(4)))
+    assert not np.array_equal(fitted(4), fitted(5))
+    stream = np.random.RandomState(4)
+    assert not np.array_equal(fitted(stream), fitted(stream))
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    fitted(0)
+    assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == before
+    assert not np.array_equal(fitted(None), fitted(None))
+
+
+X, VECTORS = np.random.default_rng(0).random((6, 3)), [np.eye(6), np.eye(6)[:, :4]]
+IMAGES = [np.ones((6, 1, 8, 8)), np.ones((6, 1, 16, 16))]
+
+BAD = [
+    ("K: word", lambda: DSC("auto").fit(X), ValueError, "n_clusters must be an integer or 'eigengap', got 'auto'"),
+    ("K: too many", lambda: SSC(7).fit(X), ValueError, "n_clusters must be an integer from 1 to 6, got 7"),
+    ("K: float", lambda: LRR(2.0).fit(X), TypeError, "n_clusters must be an integer"),
+    ("K: nothing to estimate", lambda: SSC("eigengap").fit(X[:2]), ValueError, "eigengap needs at least three samples"),
+    ("max_clusters", lambda: SSC("eigengap", max_clusters=1).fit(X), ValueError, "max_clusters must be an integer of"),
+    ("norm", lambda: DSC(2, norm=3).fit(X), ValueError, "norm must be one of 1, 2, got 3"),
+    ("fusion", lambda: DMSC(2, fusion="middle").fit(VECTORS), ValueError, "fusion must be one of 'early'"),
+    ("function", lambda: DMSC(2, fusion_function="mean").fit(VECTORS), ValueError, "fusion_function must be one of"),
+    (
+        "vectors",
+        lambda: DMSC(2, fusion="late").fit(VECTORS),
+        ValueError,
+        "needs image views (C, H, W), got [(6,), (",
+    ),
+    ("sizes", lambda: DMSC(2, fusion="late").fit(IMAGES), ValueError, "resize the views (dmsc.views.resize), or use"),
+    ("post", lambda: DSC(2, post_processing="best").fit(X), ValueError, "post_processing must be one of 'plain'"),
+    ("post option", lambda: SSC(2, post_options={"rho": 1}).fit(X), ValueError, "post_options may hold ratio, dim"),
+    ("post option's value", lambda: SSC(2, post_options={"dim": 0}).fit(X), ValueError, "dim must be an integer of"),
+    ("post options", lambda: SSC(2, post_options=["dim"]).fit(X), TypeError, "post_options must be a dictionary"),
+    ("setting", lambda: DSC(2, settings={"densse": (2,)}).fit(X), ValueError, "did you mean 'dense'?"),
+    ("setting: parameter", lambda: DSC(2, settings={"norm": 1}).fit(X), ValueError, "settings can't hold 'norm'"),
+    ("setting: post", lambda: DSC(2, settings={"dim": 1}).fit(X), ValueError, "can't hold 'dim': that is up to DSC's"),
+    ("settings", lambda: DSC(2, settings=3).fit(X), TypeError, "settings must be a dictionary or None, got 3"),
+    ("epochs", lambda: DSC(2, finetune_epochs=-1).fit(X), ValueError, "finetune_epochs must be an integer of at least"),
+    ("learning rate", lambda: DSC(2, learning_rate=0).fit(X), ValueError, "learning_rate must be positive"),
+    ("lambda", lambda: DSC(2, lambda_regularization=-1).fit(X), ValueError, "lambda_regularization must be non-neg"),
+    ("device", lambda: DSC(2, device="gpu").fit(X), ValueError, "unknown device 'gpu'"),
+    ("seed", lambda: DSC(2, random_state=-1).fit(X), ValueError, "random_state must be an integer from 0 to"),
+    ("seed: word", lambda: DSC(2, random_state="a").fit(X), ValueError, "'a' cannot be used to seed"),
+    ("one feature", lambda: SSC(2).fit(X[:, :1]), ValueError, "minimum of 2 is required by SSC"),
+    (
+        "one pixel",
+        lambda: SSC(2).fit(np.ones((6, 1, 1, 1))),
+        ValueError,
+        "two features in each view, got",
+    ),
+    ("one feature in a view", lambda: DMSC(2).fit([X, X[:, :1]]), ValueError, "two features in each view, got shapes"),
+    ("one sample", lambda: DMSC(1).fit([X[:1], X[:1]]), ValueError, "two samples are needed at least"),
+    ("dimensions", lambda: DSC(2).fit(np.ones((6, 3, 3))), ValueError, "(N, C, H, W) or (N, D)"),
+    ("one array for views", lambda: DMSC(2).fit(X), TypeError, "Xs must be a list of arrays, one per view"),
+    ("views", lambda: DMSC(2).fit([X, X[:3]]), ValueError, "same number of samples, got [6, 3]"),
+    ("masks", lambda: DMSC(2).fit([X, X], masks=[[True] * 6]), ValueError, "masks"),
+    ("parameter", lambda: SSC(2, alpha=-1).fit(X), ValueError, "alpha must be positive"),
+    ("W", lambda: estimate_n_clusters(X), ValueError, "W must be a square matrix"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "words"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
+def test_bad_argument_is_one_clear_error(call, error, words):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(error) as caught:
+            call()
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("module", [estimators, baseline_estimators], ids=lambda module: module.__name__)
+def test_examples(module):
+    result = doctest.testmod(module)
+    assert result.attempted and not result.failed
