@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import dmsc
+import dmsc.baselines
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
@@ -61,6 +62,12 @@ def test_02_gradient_descent_converges_as_fast_as_promised(self_expression, X):
     promised = np.linalg.norm(C) * (1 - ridge / (np.linalg.norm(X, 2) ** 2 + ridge)) ** np.arange(1, steps + 1)
     assert (distance <= promised + 1e-12).all()
     assert distance[-1] < 1e-3 * distance[0]
+
+
+@pytest.mark.parametrize("alpha", [2.0, 10.0])
+def test_02_proximal_gradient_reaches_ssc(self_expression, X, alpha):
+    C = self_expression["proximal_gradient"](X, alpha, 20_000)
+    np.testing.assert_allclose(C, dmsc.baselines.ssc(X, alpha, tol=1e-12), atol=1e-6)
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ def make_variant(name, n_samples=14, plan=None, **options):
         zero_diagonal=True,
         **options,
     ).double()
-    model.self_expression.set_coefficients(torch.randn(n_samples, n_samples) / n_samples)
+    model.self_expression.set_coefficients(2 * torch.rand(n_samples, n_samples) / n_samples)  # no latent dies in ReLU
     Xs = [torch.rand(n_samples, 1, 6, 6, dtype=torch.float64) for _ in range(3)]
     patterns = torch.arange(n_samples) % 7 + 1
     masks = [(patterns >> view & 1).bool() for view in range(3)]
