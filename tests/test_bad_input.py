@@ -8,17 +8,20 @@ import scipy.sparse
 import torch
 from tiny_course import reproduce_tiny
 
-from dmsc import files, plots, readers, results, tables, views
+from dmsc import baselines, files, plots, readers, results, tables, views
 from dmsc.checkpoints import load_checkpoint
+from dmsc.correlation import Correlation, canonical_correlations
+from dmsc.corruption import corrupt
 from dmsc.data import Dataset, load_dataset
 from dmsc.experiment import run_experiment
 from dmsc.fusion import FusionEncoder, Merge, fuse, fusion_plan
 from dmsc.losses import LossWeights, weighted_squared_error
-from dmsc.methods import Method, PostProcessing
+from dmsc.methods import Baseline, Method, PostProcessing
 from dmsc.metrics import ari, clustering_accuracy, eigengap, nmi, purity, score, self_expression_residual
 from dmsc.model import SubspaceNetwork
 from dmsc.networks import Architecture, Conv, build_decoder, build_encoder
 from dmsc.presets import preset
+from dmsc.selection import check_epochs, select, subspace_consistency
 from dmsc.self_expression import choose_ridge, ridge_self_expression
 from dmsc.spectral import build_affinity, spectral_clustering, spectral_embedding, threshold_coefficients
 from dmsc.training import finetune, pretrain, resolve_device
@@ -33,6 +36,8 @@ def model(n_samples=4, views=1):
 
 
 IMAGES = ((1, 8, 8), (1, 8, 8))
+ROWS = np.ones((6, 3))
+PAIR = Dataset("pair", [ROWS, ROWS], n_clusters=2)
 
 
 def fusion(function, *view_shapes, plan=None):
@@ -371,6 +376,69 @@ CASES = [
         FileNotFoundError,
         "no notebook NN_name.ipynb",
     ),
+    # missing, noisy and occluded views
+    ("masks: no list", lambda: Dataset("a", [ROWS], n_clusters=2, masks=3), TypeError, "masks must be a list of bool"),
+    ("masks: one too few", lambda: Dataset("a", [ROWS] * 2, n_clusters=2, masks=[[True] * 6]), ValueError, "2 arrays"),
+    ("masks: numbers", lambda: Dataset("a", [ROWS], n_clusters=2, masks=[[1] * 6]), ValueError, "6 bool"),
+    (
+        "masks: a sample without a view",
+        lambda: Dataset("a", [ROWS] * 2, n_clusters=2, masks=[[True] * 5 + [False]] * 2),
+        ValueError,
+        "sample 5 has none",
+    ),
+    (
+        "masks: a view without a sample",
+        lambda: Dataset("a", [ROWS] * 2, n_clusters=2, masks=[[True] * 6, [False] * 6]),
+        ValueError,
+        "view 1 has none",
+    ),
+    ("corrupt: too many missing", lambda: corrupt(PAIR, missing=0.6), ValueError, "from 0 to 0.5 (2 views, of which"),
+    ("corrupt: noise", lambda: corrupt(PAIR, noise=-1), ValueError, "noise must be a number from 0 to inf"),
+    ("corrupt: endless noise", lambda: corrupt(PAIR, noise=float("inf")), ValueError, "noise must be finite"),
+    (
+        "corrupt: occlusion",
+        lambda: corrupt(PAIR, occlusion="half"),
+        ValueError,
+        "occlusion must be a number from 0 to 1",
+    ),
+    ("corrupt: seed", lambda: corrupt(PAIR, noise=1, seed=-1), ValueError, "seed must be an integer of at least 0"),
+    ("corrupt: twice", lambda: corrupt(corrupt(PAIR, missing=0.5), noise=1), ValueError, "lacks views already"),
+    # correlation
+    ("correlation: weight", lambda: Correlation(-1.0), ValueError, "lambda_correlation must be positive"),
+    ("correlation: k > p", lambda: Correlation(n_correlations=11), ValueError, "from 1 to 10, got 11"),
+    ("correlation: p", lambda: Correlation(projection_dim=0), ValueError, "projection_dim must be an integer"),
+    ("correlation: ridge", lambda: Correlation(covariance_ridge=0), ValueError, "covariance_ridge must be positive"),
+    ("correlation: samples", lambda: canonical_correlations(X, X[:3]), ValueError, "the same two or more samples"),
+    (
+        "correlation: spatial fusion",
+        lambda: Method("m", "s", "late", correlation=Correlation()),
+        ValueError,
+        "got fusion='late'",
+    ),
+    # baselines
+    ("ssc: alpha", lambda: baselines.ssc(ROWS, alpha=0), ValueError, "alpha must be positive and finite, got 0"),
+    ("ssc: one sample", lambda: baselines.ssc(ROWS[:1]), ValueError, "got shape (1, 3)"),
+    ("ssc: images", lambda: baselines.ssc(ROWS[None]), ValueError, "dmsc.clustering.unit_rows"),
+    (
+        "lrr: penalty",
+        lambda: baselines.lrr(ROWS, penalty=-1),
+        ValueError,
+        "penalty must be positive and finite, got -1",
+    ),
+    ("lrr: components", lambda: baselines.lrr(ROWS, n_components=0), ValueError, "n_components must be an integer"),
+    ("lrr: text", lambda: baselines.lrr("abc"), TypeError, "real numbers, got dtype <U3"),
+    ("omp: nothing", lambda: baselines.ssc_omp(ROWS, n_nonzero=0), ValueError, "n_nonzero must be an integer"),
+    ("ridge: 0", lambda: baselines.ridge(ROWS, 0), ValueError, "ridge must be positive and finite, got 0"),
+    ("kmeans: K", lambda: baselines.kmeans_coefficients(ROWS, 7), ValueError, "from 1 to 6, got 7"),
+    ("graph: neighbors", lambda: baselines.graph_coefficients(ROWS, 6), ValueError, "from 1 to 5, got 6"),
+    ("baseline: setting", lambda: preset("ssc", "digits", 10, alhpa=3), ValueError, "did you mean 'alpha'?"),
+    ("baseline: parameters", lambda: Baseline("b", "s", "ssc", [1]), TypeError, "parameters must be of type dict"),
+    ("method: part", lambda: Method("m", "s", "none", architecture={}), TypeError, "must be of type Architecture"),
+    # selection
+    ("select: nothing", lambda: select([]), ValueError, "at least one candidate"),
+    ("consistency: shapes", lambda: subspace_consistency(ROWS, np.ones(5), 1.0), ValueError, "(6, 3) and (5,)"),
+    ("consistency: ridge", lambda: subspace_consistency(ROWS, np.ones(6), 0), ValueError, "ridge must be positive"),
+    ("checks: none", lambda: check_epochs(10, 0), ValueError, "n_checks must be an integer of at least 1"),
     # results, checkpoints
     (
         "records: no folder",

@@ -98,9 +98,7 @@ def test_deficit_counts_every_pair_of_views():
 
 def test_weight_of_the_term_is_not_in_the_deficit():
     projected = views(4, 4)
-    light, heavy = (
-        Correlation(lambda_correlation=weight, projection_dim=4, n_correlations=2) for weight in (0.0, 9.0)
-    )
+    light, heavy = (Correlation(lambda_correlation=weight, projection_dim=4, n_correlations=2) for weight in (0.0, 9.0))
     assert correlation_deficit(projected, light) == correlation_deficit(projected, heavy)
 
 

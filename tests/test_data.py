@@ -501,3 +501,14 @@ def test_list_datasets():
 def test_load_dataset_refuses(name, options, error, words):
     with pytest.raises(error, match=words):
         load_dataset(name, **options)
+
+
+def test_own_npz_with_missing_views(tmp_path):
+    """Whatever stands for a missing value, NaN included, becomes 0; take() keeps the masks."""
+    view = np.eye(4)
+    view[1] = np.nan
+    masks = np.array([[True, False, True, True], [True] * 4])
+    np.savez(tmp_path / "a.npz", view_0=view, view_1=np.eye(4), n_clusters=2, masks=masks)
+    dataset = load_dataset(tmp_path / "a.npz")
+    assert np.array_equal(dataset.masks, masks) and not dataset.Xs[0][1].any()
+    assert np.array_equal(dataset.take([1, 2]).masks, masks[:, 1:3])

@@ -64,8 +64,8 @@ def test_errors_count_samples_that_have_the_view():
     targets, outputs = ([rng.normal(size=(6, 1, 2, 3)), rng.normal(size=(6, 4))] for _ in range(2))
     has = [np.array([1, 1, 0, 1, 0, 1], dtype=bool), np.array([0, 1, 1, 0, 1, 1], dtype=bool)]
     expected = 0.0
-    for w, T, O, mask in zip((0.6, 0.1), targets, outputs, has, strict=True):
-        expected += w * sum(((T[i] - O[i]) ** 2).sum() for i in range(6) if mask[i])
+    for w, T, out, mask in zip((0.6, 0.1), targets, outputs, has, strict=True):
+        expected += w * sum(((T[i] - out[i]) ** 2).sum() for i in range(6) if mask[i])
     as_tensors = [list(map(torch.tensor, arrays)) for arrays in (targets, outputs)]
     found = weighted_squared_error(*as_tensors, (0.6, 0.1), list(map(torch.tensor, has)))
     assert found.item() == pytest.approx(expected)

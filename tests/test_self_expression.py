@@ -75,9 +75,7 @@ def test_closed_form_with_masks_is_the_minimum_of_the_networks_loss(zero_diagona
     Zs = [torch.tensor(rng.normal(size=(12, d)) * mask[:, None]) for d, mask in zip((6, 4, 3), HAS, strict=True)]
     masks, weights = list(torch.tensor(HAS)), (0.3, 2.0, 1.0)
     layer = SelfExpression(12, zero_diagonal=zero_diagonal).double()
-    layer.set_coefficients(
-        ridge_self_expression(Zs, 0.5, zero_diagonal=zero_diagonal, weights=weights, masks=masks)
-    )
+    layer.set_coefficients(ridge_self_expression(Zs, 0.5, zero_diagonal=zero_diagonal, weights=weights, masks=masks))
     residual = weighted_squared_error(Zs, [layer(Z) for Z in Zs], weights, masks)
     (residual + 0.5 * layer.norm(2)).backward()
     torch.testing.assert_close(layer.weight.grad, torch.zeros(12, 12, dtype=torch.float64), atol=1e-12, rtol=0)
