@@ -23,7 +23,7 @@ VARIANTS = {
 }
 
 
-def make_variant(name, n_samples=14, plan=None, **options):
+def make_variant(name, n_samples=14, plan=None, architecture=SMALL, **options):
     """Return a network for three views in float64, the views, masks in which all patterns occur, and its terms."""
     torch.manual_seed(0)
     place, function = VARIANTS[name]
@@ -33,7 +33,7 @@ def make_variant(name, n_samples=14, plan=None, **options):
     model = SubspaceNetwork(
         [(1, 6, 6)] * 3,
         n_samples,
-        SMALL,
+        architecture,
         plan=plan,
         fusion_function=function,
         correlation=correlation,
