@@ -20,7 +20,7 @@ from .methods import Baseline, Method
 from .model import SubspaceNetwork
 from .selection import Candidate, check_epochs, load_candidates, save_candidates, subspace_consistency
 from .self_expression import choose_ridge, ridge_self_expression
-from .training import as_tensors, finetune, pretrain, seed_everything
+from .training import as_tensors, finetune, pretrain, resolve_device, seed_everything
 
 __all__ = ["Fit", "LabelChecks", "build_model", "fit_baseline", "fit_network", "used_views"]
 
@@ -77,7 +77,7 @@ def _n_views(dataset: Dataset, method: Method | Baseline) -> int:
 
 def build_model(dataset: Dataset, method: Method, device: torch.device | str = "cpu") -> SubspaceNetwork:
     """Build the untrained network that a method describes, for the views it uses of a dataset."""
-    device = torch.device(device)
+    device = resolve_device(device)
     init = method.coefficients_init
     shapes = [X.shape[1:] for X in used_views(dataset, method)]
     spatial = method.fusion in PLACES
@@ -130,7 +130,7 @@ def fit_network(
 
     Without ``all_epochs`` labels are read off the last C only, and their candidates are all there are.
     """
-    device = torch.device(device)
+    device = resolve_device(device)
     loop = {"checkpoint_every": checkpoint_every, "resume": resume, "config": config, "progress": progress}
     folder = None if checkpoint_dir is None else Path(checkpoint_dir)
     seconds: dict[str, float] = {}
