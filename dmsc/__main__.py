@@ -74,7 +74,8 @@ def print_metrics(record: dict) -> None:
             if values:
                 print(f"{system:>8} {post:>8}  {values}")
     chosen = record["selection"]
-    print(f"selected without labels: {chosen['post']} post-processing after epoch {chosen['epoch']}")
+    epoch = f" after epoch {chosen['epoch']}" if chosen["epoch"] else ""
+    print(f"selected without labels: {chosen['post']} post-processing{epoch}")
     seconds = "  ".join(f"{phase} {value:.1f} s" for phase, value in record["seconds"].items())
     print(f"{seconds}  on {record['device']}, peak memory {record['peak_memory_mb']:.0f} MB")
     if record["shorter_than_paper"]:
