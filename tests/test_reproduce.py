@@ -114,7 +114,11 @@ def test_ctrl_c_ends_the_kernel_and_leaves_nothing_half_done(tmp_path):
     started = tmp_path / "started"
     cell = f"import os, pathlib, time\npathlib.Path({str(started)!r}).write_text(str(os.getpid()))"
     write_notebook(tmp_path / "01_waits.ipynb", [f"{cell}\ntime.sleep(60)"])
-    call = "from dmsc.reproduce import reproduce; exit(reproduce(notebooks_dir='.', output_dir='out'))"
+    # a job started in the background inherits SIGINT ignored, and would wait for ever
+    call = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from dmsc.reproduce import reproduce; exit(reproduce(notebooks_dir='.', output_dir='out'))"
+    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-c", call], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
