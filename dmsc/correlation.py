@@ -22,8 +22,11 @@ class Correlation:
     """How CMSC-DCCA correlates the latents of two views.
 
     The paper publishes none of these numbers. A latent of a few thousand entries is longer than there are samples, so
-    that every correlation would be 1: each view's latent goes through a linear projection of its own first, trained
-    with the rest.
+    that every correlation would be 1: each view's latent goes through a linear projection of its own first. As it is
+    trained with the rest, it can still find directions that agree by chance (notebook 10).
+
+    The numbers are those of the nearest public program, iCmSC (Wang et al., IEEE TIP 2021). Its other terms are means
+    over samples and pixels, ours are sums: its weight of 1 is more like N times the pixels here.
 
     Parameters
     ----------
