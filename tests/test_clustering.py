@@ -4,7 +4,9 @@ import numpy as np
 
 import dmsc
 from dmsc.clustering import cluster, raw_self_expression, unit_rows
+from dmsc.corruption import corrupt
 from dmsc.methods import PostProcessing
+from dmsc.self_expression import ridge_self_expression
 
 
 def test_cluster_recovers_independent_subspaces():
@@ -15,6 +17,24 @@ def test_cluster_recovers_independent_subspaces():
         labels, W = cluster(C, 3, post)
         assert dmsc.metrics.clustering_accuracy(data.y, labels) == 1.0
         assert np.array_equal(W, W.T)
+
+
+def test_raw_self_expression_takes_the_views_that_samples_have():
+    """Missing views are no evidence: clusters are still recovered, and worse with their zeros taken at face value."""
+    data = dmsc.load_dataset(
+        "synthetic", n_samples=90, n_clusters=3, subspace_dim=2, ambient_dim=20, noise=0.0, n_views=3, seed=1
+    )
+    gappy = corrupt(data, missing=0.4)
+    rows = unit_rows(gappy.Xs)
+    C, ridge = raw_self_expression(gappy.Xs, gappy.masks)
+    np.testing.assert_allclose(C, ridge_self_expression(rows, ridge, masks=gappy.masks))
+    labels, _ = cluster(C, 3)
+    assert dmsc.metrics.clustering_accuracy(data.y, labels) == 1.0
+    residuals = []
+    for coefficients in (C, raw_self_expression(gappy.Xs)[0]):
+        errors = [((X - coefficients @ X)[mask] ** 2).sum() for X, mask in zip(rows, gappy.masks, strict=True)]
+        residuals.append(sum(errors))
+    assert residuals[0] < residuals[1]
 
 
 def test_rows_of_zeros_stay_zero():

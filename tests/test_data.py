@@ -101,12 +101,34 @@ def test_take():
         ({"n_clusters": 2.0}, TypeError, "n_clusters must be an integer from 1 to 3, got 2.0"),
         ({"view_names": ["a", "b"]}, ValueError, "view_names must be 1 strings"),
         ({"view_names": [3]}, ValueError, "view_names must be 1 strings"),
+        ({"masks": [[True] * 3] * 2}, ValueError, "masks must be 1 arrays of 3 bool"),
+        ({"masks": [[True] * 4]}, ValueError, r"masks must be 1 arrays of 3 bool.*\(4,\)"),
+        ({"masks": [[1, 0, 1]]}, ValueError, "masks must be 1 arrays of 3 bool.*int64"),
+        ({"masks": [[True, False, True]]}, ValueError, "every sample needs a view, but sample 1 has none"),
+        (
+            {"Xs": [np.eye(3)] * 2, "masks": [[True] * 3, [False] * 3]},
+            ValueError,
+            "every view needs a sample, but view 1 has none",
+        ),
     ],
 )
 @pytest.mark.filterwarnings("error")
 def test_dataset_refuses(fields, error, words):
     with pytest.raises(error, match=words):
         Dataset(**{"name": "bad", "Xs": [np.eye(3)], "n_clusters": 3, **fields})
+
+
+def test_masks_are_copied_read_only_and_taken_along():
+    masks = np.array([[True, True, False, True], [False, True, True, True]])
+    dataset = Dataset("mine", [np.ones((4, 2)), np.ones((4, 1, 2, 2))], y=[0, 1, 0, 1], masks=masks)
+    masks[:] = True
+    assert isinstance(dataset.masks, tuple) and not dataset.masks[0].flags.writeable
+    assert [mask.tolist() for mask in dataset.masks] == [[True, True, False, True], [False, True, True, True]]
+    assert dataset.Xs[0][:, 0].tolist() == [1, 1, 0, 1] and not dataset.Xs[0].flags.writeable
+    assert dataset.Xs[1][:, 0, 0, 0].tolist() == [0, 1, 1, 1]
+    some = dataset.take([3, 2, 1])
+    assert [mask.tolist() for mask in some.masks] == [[True, False, True], [True, True, True]]
+    assert Dataset("mine", [np.eye(4)], n_clusters=2).masks is None
 
 
 # --- without files

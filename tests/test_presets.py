@@ -1,9 +1,16 @@
 """The table of methods: facts of the papers, and overriding them."""
 
+import inspect
+from dataclasses import replace
+
 import pytest
 
-from dmsc.networks import latent_shape
-from dmsc.presets import METHODS, TABLE, preset
+from dmsc.baselines import ALGORITHMS
+from dmsc.correlation import Correlation
+from dmsc.losses import LossWeights
+from dmsc.methods import PostProcessing
+from dmsc.networks import Conv, latent_shape
+from dmsc.presets import BASELINES, METHODS, TABLE, override, preset
 
 
 def test_every_row_of_the_table_builds():
@@ -55,3 +62,101 @@ def test_overrides_reach_every_part():
 
 def test_unknown_data_gets_the_defaults():
     assert preset("affinity", "my_own", 3) == METHODS["affinity"]
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_name_an_algorithm_and_its_parameters(name):
+    found = preset(name, "my_own", 3)
+    assert found == BASELINES[name] and found.source
+    accepted = inspect.signature(ALGORITHMS[found.algorithm]).parameters
+    free = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in accepted.values())
+    assert free or set(found.parameters) <= set(accepted)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "K", "network"),
+    [
+        ("eyaleb", 38, "dsc-l2"),
+        ("orl", 40, "dsc-l2"),
+        ("coil20", 20, "dsc-l2"),
+        ("eyaleb_components", 38, "affinity"),
+        ("bdgp", 5, "affinity"),
+        ("coil20_edges", 20, "affinity"),
+    ],
+)
+def test_baselines_are_read_with_the_post_processing_of_the_datasets_networks(dataset, K, network):
+    expected = preset(network, dataset, K).post
+    assert expected != PostProcessing()
+    for name in BASELINES:
+        found = preset(name, dataset, K)
+        assert found.post == expected
+        assert found.parameters == BASELINES[name].parameters  # nothing else is the dataset's
+
+
+def test_overrides_reach_a_baselines_parameters_and_its_post_processing():
+    found = preset("ssc-omp", "digits", 10, n_nonzero=3, ratio=0.5, source="mine")
+    assert (found.parameters, found.post.ratio, found.source) == ({"n_nonzero": 3}, 0.5, "mine")
+    assert BASELINES["ssc-omp"].parameters == {"n_nonzero": 10}  # the table itself is untouched
+    assert preset("ridge", "digits", 10, ridge=2.0).parameters == {"ridge": 2.0}
+    ssc = preset("ssc", "digits", 10, alpha=7.0)
+    assert ssc.parameters == {"alpha": 7.0} and ssc.post.alpha == 4.0  # SSC's alpha, not the affinity's
+    assert preset("ssc", "digits", 10, post=PostProcessing(alpha=7.0)).parameters == {"alpha": 20.0}
+
+
+def test_overrides_reach_the_correlation_where_there_is_one():
+    found = preset("cmsc-dcca", "digits", 10, n_correlations=3, lambda_correlation=0.5)
+    assert found.correlation == Correlation(0.5, 10, 3)
+    assert METHODS["cmsc-dcca"].correlation == Correlation()
+    with pytest.raises(ValueError, match="unknown setting 'n_correlations'"):
+        preset("affinity", "digits", 10, n_correlations=3)
+    assert preset("affinity", "digits", 10, correlation=Correlation(), n_correlations=3).correlation.n_correlations == 3
+
+
+def test_a_whole_part_and_one_of_its_fields():
+    """The part is taken first, then its field is changed; other parts stay those of the table."""
+    table = preset("dsc-l2", "orl", 40)
+    found = override(table, loss=LossWeights((3.0,), norm=1), lambda_regularization=5.0, post=PostProcessing(dim=9))
+    assert found.loss == LossWeights((3.0,), norm=1, lambda_regularization=5.0)
+    assert found.post == PostProcessing(dim=9) and found.architecture == table.architecture
+    found = override(BASELINES["lrr"], parameters={"penalty": 2.0}, penalty=3.0)
+    assert found.parameters == {"penalty": 3.0}
+
+
+def test_overriding_nothing_changes_nothing():
+    for description in (*METHODS.values(), *BASELINES.values()):
+        assert override(description) == description
+
+
+def test_overridden_values_are_checked():
+    with pytest.raises(ValueError, match="n_correlations must be an integer from 1 to 10, got 11"):
+        preset("cmsc-dcca", "digits", 10, n_correlations=11)
+    with pytest.raises(ValueError, match=r"unknown setting 'n_neighbours' \(did you mean 'n_neighbors'\?\)"):
+        preset("spectral", "digits", 10, n_neighbours=3)
+    with pytest.raises(ValueError, match=r"unknown method 'lr' \(did you mean 'lrr'\?\)"):
+        preset("lr", "digits", 10)
+
+
+@pytest.mark.parametrize("dataset", ["eyaleb_components", "bdgp", "coil20_edges", "digits", "my_own"])
+def test_cmsc_dcca_is_affinity_fusion_and_one_term(dataset):
+    affinity, cmsc = (preset(name, dataset, 10) for name in ("affinity", "cmsc-dcca"))
+    changed = {"name": affinity.name, "source": affinity.source, "paper_epochs": affinity.paper_epochs}
+    assert cmsc.correlation == Correlation() and cmsc.paper_epochs is None
+    assert replace(cmsc, correlation=None, **changed) == affinity
+
+
+@pytest.mark.parametrize(
+    ("dataset", "weight"), [("eyaleb_components", 0.3 + 4 * 0.05), ("bdgp", 0.2 + 0.8), ("coil20_edges", 0.5 + 0.5)]
+)
+def test_a_joint_latent_takes_the_weights_of_all_latents_and_the_same_network(dataset, weight):
+    affinity = preset("affinity", dataset, 5)
+    for name in ("early-concat", "intermediate-max", "late-sum"):
+        found = preset(name, dataset, 5)
+        assert found.loss.self_expression == (pytest.approx(weight),)
+        assert found.loss.reconstruction == affinity.loss.reconstruction
+        assert (found.architecture, found.post) == (affinity.architecture, affinity.post)
+        assert found.source == METHODS[name].source and found.paper_epochs is None
+
+
+def test_layers_can_be_given_as_tuples():
+    found = preset("affinity", "digits", 10, convolutions=((10, 3, 2), (20, 3, 1)))
+    assert found.architecture.convolutions == (Conv(10, 3, 2), Conv(20, 3, 1))
