@@ -95,7 +95,7 @@ def canonical_correlations(A: torch.Tensor, B: torch.Tensor, ridge: float = 1e-3
 
     def factor(Z: torch.Tensor) -> torch.Tensor:
         covariance = Z.T @ Z / (len(Z) - 1)  # (p, p)
-        variance = covariance.diagonal().mean().clamp_min(torch.finfo(torch.float64).tiny)  # of dead latents: 0
+        variance = covariance.diagonal().mean().clamp_min(1e-12)  # of dead latents: 0
         return torch.linalg.cholesky(covariance + ridge * variance * torch.eye(len(covariance)).to(covariance))
 
     L_A, L_B, cross = factor(A), factor(B), A.T @ B / (len(A) - 1)  # cross: (p, q)

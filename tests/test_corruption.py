@@ -118,8 +118,7 @@ def test_seed_fixes_everything(data):
         assert np.array_equal(a, b) and not np.array_equal(a, c)
 
 
-def test_the_three_do_not_share_their_chance(data):
-    """Noise lies in the same place whether or not views are missing too."""
+def test_each_is_the_same_with_and_without_the_others(data):
     noisy, both = corrupt(data, noise=0.2), corrupt(data, noise=0.2, missing=0.4)
     for X, Y, mask in zip(noisy.Xs, both.Xs, both.masks, strict=True):
         assert np.array_equal(X[mask], Y[mask])
