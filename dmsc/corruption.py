@@ -84,7 +84,7 @@ def corrupt(
     occlusion : float in [0, 1]
         Share of every sample that is hidden, in every view at a place of its own.
     seed : int
-        Fixes all three. A higher rate from the same seed is a run of its own, not the lower one continued.
+        Fixes all three.
 
     Returns
     -------

@@ -1,8 +1,7 @@
 """Every method as data: one table for each paper x dataset, which a reader can scan.
 
 A :class:`~dmsc.methods.Method` says what to build, how to train it and how to read clusters off C. :func:`preset` fills
-one in: the
-method's defaults, then what the table below says for the dataset, then what the caller overrides.
+one in: the method's defaults, then what the table below says for the dataset, then what the caller overrides.
 """
 
 from __future__ import annotations

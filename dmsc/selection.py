@@ -97,8 +97,8 @@ def subspace_consistency(X: np.ndarray, labels: np.ndarray, ridge: float) -> flo
 def select(candidates: Sequence[Candidate]) -> Candidate:
     """Choose among candidates without labels.
 
-    First the post-processing whose labels are the more consistent on average over all epochs, then the epoch at which
-    they are most consistent; the later one of equals.
+    First the post-processing whose labels are the more consistent on average over all epochs (of equals the one that
+    comes first), then the epoch at which they are most consistent; the later one of equals.
 
     Parameters
     ----------
