@@ -1,8 +1,8 @@
 """Run the whole family of methods on one or more datasets: the records behind the tables of ``results/README.md``.
 
 One network per dataset, so that only the fusion differs, where the presets have a row for the method: dsc-l2 and dsc-l1
-have none on bdgp and eyaleb_components, and run with the package's defaults there. Epochs are stated here. A run whose record
-exists is skipped, and an interrupted one goes on from its checkpoint: start the script again, as often as needed.
+have none on bdgp and eyaleb_components, and run with the package's defaults there. Epochs are stated here. A run whose
+record exists is skipped, and an interrupted one goes on from its checkpoint: start it again, as often as needed.
 
     DMSC_DATA=... python benchmarks/family.py digits mnist_usps --seeds 0 1 2
     python benchmarks/family.py digits --corrupt missing=0.1 missing=0.2 --records results/robustness

@@ -50,3 +50,10 @@ def one_of(name, value, choices):
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
     return value
+
+
+def check_masks(masks, n_views, n_samples):
+    """Refuse masks (arrays or tensors) that aren't one bool per sample for each view."""
+    found = [(str(mask.dtype).removeprefix("torch."), tuple(mask.shape)) for mask in masks]
+    if found != [("bool", (n_samples,))] * n_views:
+        raise ValueError(f"masks must be {n_views} arrays of {n_samples} bool, one per view, got {found}")

@@ -51,7 +51,7 @@ class Correlation:
     covariance_ridge: float = 1e-3
 
     def __post_init__(self) -> None:
-        if self.lambda_correlation != 0:
+        if self.lambda_correlation is False or self.lambda_correlation != 0:
             positive_number("lambda_correlation", self.lambda_correlation)
         integer("projection_dim", self.projection_dim, 1)
         integer("n_correlations", self.n_correlations, 1, self.projection_dim)
@@ -76,7 +76,7 @@ def canonical_correlations(A: torch.Tensor, B: torch.Tensor, ridge: float = 1e-3
     Returns
     -------
     torch.Tensor (min(p, q),), float64
-        In [0, 1].
+        In [0, 1]; nan where A or B isn't finite.
 
     Raises
     ------
@@ -91,6 +91,8 @@ def canonical_correlations(A: torch.Tensor, B: torch.Tensor, ridge: float = 1e-3
     ridge = positive_number("ridge", ridge)
     if A.ndim != 2 or B.ndim != 2 or len(A) != len(B) or len(A) < 2:
         raise ValueError(f"A and B must be matrices of the same two or more samples, got {A.shape} and {B.shape}")
+    if not (A.isfinite().all() and B.isfinite().all()):  # a diverged network: its loss is to say so, not a solver
+        return A.new_full((min(A.shape[1], B.shape[1]),), torch.nan, dtype=torch.float64)
     A, B = (Z.double() - Z.double().mean(0) for Z in (A, B))  # (N, p), (N, q)
 
     def factor(Z: torch.Tensor) -> torch.Tensor:
@@ -134,6 +136,10 @@ def correlation_deficit(
     for m, B in enumerate(projected):
         for l, A in enumerate(projected[:m]):  # noqa: E741 - the papers' index
             both = slice(None) if masks is None else masks[l] & masks[m]
+            if masks is not None and both.sum() < 2:
+                raise ValueError(
+                    f"views {l} and {m} share {both.sum()} samples, which can't correlate: miss fewer views"
+                )
             correlations = canonical_correlations(A[both], B[both], settings.covariance_ridge)
             total = total + settings.n_correlations - correlations[: settings.n_correlations].sum()
     return total

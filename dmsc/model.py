@@ -85,6 +85,8 @@ class SubspaceNetwork(nn.Module):
         self.decoders = nn.ModuleList(build_decoder(shape, architecture) for shape in view_shapes)
         self.latent_shapes = [latent_shape(shape, architecture) for shape in view_shapes]
         self.joint = bool(plan)
+        if plan and correlation is not None:
+            raise ValueError("correlation is between the latents of several encoders: a plan leaves one")
         self.self_expression = SelfExpression(n_samples, coefficients_init, zero_diagonal)
         lengths = [math.prod(shape) for shape in self.latent_shapes] if correlation else []
         self.projections = nn.ModuleList(
@@ -120,7 +122,7 @@ class SubspaceNetwork(nn.Module):
         return Zs, Zs_hat, self.decode(Zs_hat)
 
     def autoencoder_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters of the encoders and decoders: all but C."""
+        """Return the parameters of the encoders and decoders: all but C and the projections."""
         return [*self.encoders.parameters(), *self.decoders.parameters()]
 
     @property

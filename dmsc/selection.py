@@ -9,6 +9,7 @@ post-processing on one scale, and it never sees the true ones.
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,7 @@ def subspace_consistency(X: np.ndarray, labels: np.ndarray, ridge: float) -> flo
         errors[:, k] = G.diagonal() - np.einsum("ij,ij->i", G[:, inside] @ P, G[:, inside])
         errors[inside, k] = 1 / P.diagonal() - ridge
     own = errors[np.arange(len(X)), np.searchsorted(clusters, labels)]
-    return float(np.mean(own <= errors.min(axis=1)))
+    return float(np.mean(own <= errors.min(axis=1) + 1e-9 * G.diagonal()))  # a tie is no disagreement
 
 
 def select(candidates: Sequence[Candidate]) -> Candidate:
@@ -131,6 +132,9 @@ def load_candidates(path: str | Path) -> list[Candidate]:
     """Read what :func:`save_candidates` wrote; nothing if there is no such file."""
     if not Path(path).exists():
         return []
-    with np.load(path) as content:
-        rows = zip(*(content[name] for name in ("epoch", "post", "labels", "consistency")), strict=True)
-        return [Candidate(int(epoch), str(post), labels, float(value)) for epoch, post, labels, value in rows]
+    try:
+        with np.load(path) as content:
+            rows = zip(*(content[name] for name in ("epoch", "post", "labels", "consistency")), strict=True)
+            return [Candidate(int(epoch), str(post), labels, float(value)) for epoch, post, labels, value in rows]
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged ({type(error).__name__}): remove its folder to start anew") from None

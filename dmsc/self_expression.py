@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .checks import integer, positive_number
+from .checks import check_masks, integer, positive_number
 
 __all__ = ["RIDGES", "SelfExpression", "choose_ridge", "ridge_self_expression"]
 
@@ -131,6 +131,7 @@ def ridge_self_expression(
 
     if masks is None:
         return solve(sum(grams))
+    check_masks(masks, len(Zs), len(identity))
     has = torch.stack([torch.as_tensor(np.array(m) if isinstance(m, np.ndarray) else m) for m in masks], 1)  # (N, M)
     C = torch.empty_like(identity)
     for pattern in has.unique(dim=0):

@@ -16,7 +16,7 @@ import torch
 from tqdm import tqdm
 
 from .checkpoints import load_checkpoint, save_checkpoint
-from .checks import integer, positive_number
+from .checks import check_masks, integer, positive_number
 from .correlation import Correlation
 from .losses import LossWeights, finetuning_terms, weighted_squared_error
 from .model import SubspaceNetwork
@@ -107,7 +107,7 @@ def pretrain(
     ----------
     Ji et al., NIPS 2017, section 3.3.
     """
-    n_samples = _check_views(model, Xs)
+    n_samples = _check_views(model, Xs, masks)
     batch_size = n_samples if batch_size is None else integer("batch_size", batch_size, 1)
     optimizer = torch.optim.Adam(model.autoencoder_parameters(), lr=positive_number("learning_rate", learning_rate))
     order = torch.Generator().manual_seed(seed)
@@ -182,7 +182,11 @@ def finetune(
     ----------
     Ji et al., NIPS 2017, eq. 5 and section 3.3; Abavisani & Patel, 2018, eq. 8.
     """
-    n_samples = _check_views(model, Xs)
+    n_samples = _check_views(model, Xs, masks)
+    if correlation is not None and [p.out_features for p in model.projections] != [correlation.projection_dim] * len(
+        Xs
+    ):
+        raise ValueError(f"the model has no projections for {correlation}: build it with correlation=, without a plan")
     if n_samples != len(model.self_expression.weight):
         raise ValueError(f"the model expresses {len(model.self_expression.weight)} samples, but Xs hold {n_samples}")
     optimizer = torch.optim.Adam(model.parameters(), lr=positive_number("learning_rate", learning_rate))
@@ -277,9 +281,11 @@ def _train(
     return history
 
 
-def _check_views(model: SubspaceNetwork, Xs: Sequence[torch.Tensor]) -> int:
+def _check_views(model: SubspaceNetwork, Xs: Sequence[torch.Tensor], masks: Sequence[torch.Tensor] | None) -> int:
     if len(Xs) != len(model.decoders):
         raise ValueError(f"the model has {len(model.decoders)} views, but Xs hold {len(Xs)}")
     if len({len(X) for X in Xs}) != 1:
         raise ValueError(f"all views must have the same samples, got {[len(X) for X in Xs]}")
+    if masks is not None:
+        check_masks(masks, len(Xs), len(Xs[0]))
     return len(Xs[0])

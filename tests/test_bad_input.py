@@ -10,7 +10,7 @@ from tiny_course import reproduce_tiny
 
 from dmsc import baselines, files, plots, readers, results, tables, views
 from dmsc.checkpoints import load_checkpoint
-from dmsc.correlation import Correlation, canonical_correlations
+from dmsc.correlation import Correlation, canonical_correlations, correlation_deficit
 from dmsc.corruption import corrupt
 from dmsc.data import Dataset, load_dataset
 from dmsc.experiment import run_experiment
@@ -36,6 +36,7 @@ def model(n_samples=4, views=1):
 
 
 IMAGES = ((1, 8, 8), (1, 8, 8))
+HALF = torch.tensor([True, True, False, False])
 ROWS = np.ones((6, 3))
 PAIR = Dataset("pair", [ROWS, ROWS], n_clusters=2)
 
@@ -415,6 +416,28 @@ CASES = [
         ValueError,
         "got fusion='late'",
     ),
+    ("correlation: weight False", lambda: Correlation(False), TypeError, "lambda_correlation must be a number"),
+    (
+        "correlation: no sample in common",
+        lambda: correlation_deficit([X, X], Correlation(1.0, 3, 1), [HALF, ~HALF]),
+        ValueError,
+        "views 0 and 1 share 0 samples",
+    ),
+    (
+        "correlation: joint latent",
+        lambda: SubspaceNetwork(IMAGES, 4, Architecture(), plan=fusion_plan("late", 2, 2), correlation=Correlation()),
+        ValueError,
+        "a plan leaves one",
+    ),
+    ("finetune: no projections", lambda: tune(correlation=Correlation()), ValueError, "no projections for Correlation"),
+    ("finetune: masks' length", lambda: tune(masks=[HALF[:3]]), ValueError, "masks must be 1 arrays of 4 bool"),
+    (
+        "pretrain: masks of numbers",
+        lambda: pretrain(model(), [X], epochs=1, masks=[HALF.int()], progress=False),
+        ValueError,
+        "got [('int32', (4,))]",
+    ),
+    ("ridge: masks", lambda: ridge_self_expression([X, X], 1.0, masks=[HALF]), ValueError, "masks must be 2 arrays"),
     # baselines
     ("ssc: alpha", lambda: baselines.ssc(ROWS, alpha=0), ValueError, "alpha must be positive and finite, got 0"),
     ("ssc: one sample", lambda: baselines.ssc(ROWS[:1]), ValueError, "got shape (1, 3)"),

@@ -175,3 +175,17 @@ def test_descent_on_the_deficit_finds_what_two_views_share():
         optimizer.step()
         deficits.append(deficit.item())
     assert deficits[0] > 1 and deficits[-1] < 0.1 and min(deficits) >= 0
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_a_dead_view_has_a_finite_gradient_in_float32(value):
+    A = torch.full((20, 4), value, requires_grad=True)
+    B = torch.randn(20, 4, generator=torch.Generator().manual_seed(0))
+    correlation_deficit([A, B], Correlation(projection_dim=4, n_correlations=2)).backward()
+    assert A.grad.isfinite().all()
+
+
+def test_latents_that_are_not_finite_give_nan_and_no_solver_error():
+    A = torch.ones(6, 3)
+    A[0, 0] = torch.nan
+    assert canonical_correlations(A, torch.rand(6, 3)).isnan().all()

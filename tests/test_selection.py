@@ -143,3 +143,16 @@ def test_candidates_that_cannot_be_written_keep_the_old_ones(tmp_path, monkeypat
     with pytest.raises(OSError, match="no space"):
         save_candidates(path, [candidate(2, "plain", 0.9)])
     assert [c.epoch for c in load_candidates(path)] == [1]
+
+
+@pytest.mark.parametrize("ridge", [0.01, 0.1, 1.0, 3.0])
+def test_a_tie_is_no_disagreement(ridge):
+    """Orthogonal samples, each a cluster of its own: no cluster expresses any of them."""
+    assert subspace_consistency(np.eye(6) / np.sqrt(3), np.arange(6), ridge) == 1.0
+
+
+def test_a_damaged_file_is_one_clear_error(tmp_path):
+    path = tmp_path / "selection.npz"
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="is damaged"):
+        load_candidates(path)
