@@ -26,11 +26,11 @@ from .baseline_estimators import (
 )
 from .checks import one_of
 from .data import Dataset
+from .devices import resolve_device
 from .fitting import Fit, fit_network
 from .fusion import FUNCTIONS, PLACES
 from .methods import Method
 from .presets import METHODS, override
-from .training import resolve_device
 
 __all__ = ["DMSC", "DSC", "LRR", "SSC", "SSCOMP", "RidgeSelfExpression", "estimate_n_clusters"]
 

@@ -16,13 +16,13 @@ from . import metrics
 from .checks import integer
 from .clustering import affinity, cluster, raw_self_expression
 from .data import Dataset
+from .devices import resolve_device
 from .fitting import Fit, fit_baseline, fit_network, used_views
 from .methods import Baseline, Method, PostProcessing
 from .model import SubspaceNetwork
 from .results import environment, peak_memory_mb, thin
 from .selection import select
 from .spectral import SEED_LIMIT
-from .training import resolve_device
 
 __all__ = ["Experiment", "run_experiment", "run_id"]
 

@@ -14,17 +14,18 @@ import torch
 from .baselines import ALGORITHMS
 from .clustering import cluster, unit_rows
 from .data import Dataset
+from .devices import as_tensors, resolve_device, seed_everything
 from .fusion import PLACES, fusion_plan
 from .losses import repeat_last, weighted_squared_error
 from .methods import Baseline, Method
 from .model import SubspaceNetwork
 from .selection import Candidate, check_epochs, load_candidates, save_candidates, subspace_consistency
 from .self_expression import choose_ridge, ridge_self_expression
-from .training import as_tensors, finetune, pretrain, resolve_device, seed_everything
+from .training import finetune, pretrain
 
 __all__ = ["Fit", "LabelChecks", "build_model", "fit_baseline", "fit_network", "used_views"]
 
-CPU_CHUNK = 200  # samples per chunk on the CPU: see SubspaceNetwork
+CPU_CHUNK = 250  # samples per chunk on the CPU: see SubspaceNetwork
 POST_PROCESSINGS = ("plain", "paper")
 
 

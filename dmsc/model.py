@@ -97,14 +97,14 @@ class SubspaceNetwork(nn.Module):
     def encode(self, Xs: Sequence[torch.Tensor], masks: Masks = None) -> list[torch.Tensor]:
         """Return the latents (N, d): one per view, or the joint one alone."""
         if self.joint:
-            return [self._chunked(self.encoders[0], *Xs, *(masks or ())).flatten(1)]
-        Zs = [self._chunked(encoder, X).flatten(1) for encoder, X in zip(self.encoders, Xs, strict=True)]
+            return [flatten(self._chunked(self.encoders[0], *Xs, *(masks or ())))]
+        Zs = [flatten(self._chunked(encoder, X)) for encoder, X in zip(self.encoders, Xs, strict=True)]
         return Zs if masks is None else [Z * mask[:, None] for Z, mask in zip(Zs, masks, strict=True)]
 
     def decode(self, Zs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Return the reconstructions, one (N, C, H, W) or (N, D) per view."""
         Zs = list(Zs) * len(self.decoders) if self.joint else Zs
-        maps = [Z.unflatten(1, shape) for Z, shape in zip(Zs, self.latent_shapes, strict=True)]  # (N, c, h, w)
+        maps = [unflatten(Z, shape) for Z, shape in zip(Zs, self.latent_shapes, strict=True)]  # (N, c, h, w)
         return [self._chunked(decoder, Z) for decoder, Z in zip(self.decoders, maps, strict=True)]
 
     def project(self, Zs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
@@ -135,3 +135,14 @@ class SubspaceNetwork(nn.Module):
             return network(*Xs)
         chunks = zip(*(X.split(self.chunk_size) for X in Xs), strict=True)
         return torch.cat([network(*chunk) for chunk in chunks])
+
+
+def flatten(maps: torch.Tensor) -> torch.Tensor:
+    """Bring maps (N, c, h, w) to rows (N, h w c), pixel by pixel: no copy where channels lie innermost."""
+    return maps.movedim(1, -1).flatten(1)
+
+
+def unflatten(Z: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """Undo :func:`flatten`: rows (N, h w c) to maps (N, c, h, w), for ``shape`` (c, h, w)."""
+    channels, *size = shape
+    return Z.unflatten(1, (*size, channels)).movedim(-1, 1)

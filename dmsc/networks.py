@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .checks import integer, one_of
+from .convolutions import ConvTranspose2d
 
 __all__ = ["Architecture", "Conv", "build_decoder", "build_encoder", "latent_shape"]
 
@@ -110,7 +111,7 @@ class SameConv2d(nn.Conv2d):
         return super().forward(X if self.pads is None else F.pad(X, self.pads))
 
 
-class SameConvTranspose2d(nn.ConvTranspose2d):
+class SameConvTranspose2d(ConvTranspose2d):
     """The adjoint of :class:`SameConv2d`: brings feature maps back to exactly ``size``."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, size: tuple[int, int]):
@@ -205,7 +206,7 @@ def build_decoder(view_shape: tuple[int, ...], architecture: Architecture) -> nn
                 up = SameConvTranspose2d(channels[i + 1], channels[i], conv.kernel, conv.stride, sizes[i])
             else:
                 padding = conv.padding if conv.decoder_padding is None else conv.decoder_padding
-                up = nn.ConvTranspose2d(channels[i + 1], channels[i], conv.kernel, conv.stride, padding)
+                up = ConvTranspose2d(channels[i + 1], channels[i], conv.kernel, conv.stride, padding)
             layers += [up, activation()]
         layers[-1] = output()
     decoder = nn.Sequential(*layers)

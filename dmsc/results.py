@@ -16,7 +16,7 @@ import numpy as np
 import scipy.io
 import torch
 
-from .training import resolve_device
+from .devices import resolve_device
 
 __all__ = [
     "environment",

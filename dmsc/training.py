@@ -7,51 +7,27 @@ that is started again reaches the same numbers as one that never stopped.
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
 from .checkpoints import load_checkpoint, save_checkpoint
-from .checks import check_masks, integer, positive_number
+from .checks import check_masks, integer, one_of, positive_number
+from .closed_form import ClosedFormGradient
 from .correlation import Correlation
-from .losses import LossWeights, finetuning_terms, weighted_squared_error
+from .devices import precision as computing_in
+from .gradients import FinetuningGradient, pretraining_gradient
+from .losses import LossWeights, weighted_squared_error
 from .model import SubspaceNetwork
+from .solvers import SOLVERS, make_optimizer, schedule_factor, shrink
 
-__all__ = ["as_tensors", "finetune", "pretrain", "resolve_device", "seed_everything", "shrink"]
+__all__ = ["finetune", "pretrain"]
 
+STALL = 10  # epochs over which fine-tuning has to make progress, where a tolerance asks for it
 History = dict[str, list[float]]
 Callback = Callable[[int, dict[str, float], SubspaceNetwork], None]
-
-
-def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and PyTorch, and ask cuDNN for repeatable kernels."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-
-
-def resolve_device(device: str | torch.device = "auto") -> torch.device:
-    """Return the device for ``"auto"`` (CUDA where there is one, else the CPU) or for a name such as ``"cuda:1"``."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(device)
-    except (RuntimeError, TypeError):
-        raise ValueError(f"unknown device {device!r}: use 'auto', 'cpu' or 'cuda'") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {str(device)!r} was asked for, but PyTorch sees no CUDA device: use 'auto' or 'cpu'")
-    return device
-
-
-def as_tensors(Xs: Sequence[np.ndarray], device: str | torch.device = "cpu", scale: float = 1.0) -> list[torch.Tensor]:
-    """Copy views (N, ...) to float32 tensors on a device, multiplied by ``scale``."""
-    return [torch.tensor(X * np.float32(scale), dtype=torch.float32, device=device) for X in Xs]
 
 
 def pretrain(
@@ -64,6 +40,7 @@ def pretrain(
     weights: Sequence[float] = (1.0,),
     masks: Sequence[torch.Tensor] | None = None,
     seed: int = 0,
+    tolerance: float | None = None,
     **loop,
 ) -> History:
     r"""Train the autoencoders alone, without self-expression: step one.
@@ -88,10 +65,13 @@ def pretrain(
         Which samples have which view.
     seed : int
         Order of the mini-batches.
+    tolerance : float, optional
+        Stop after the first epoch whose loss is at most this share of :math:`\sum_m w_m \|X^m\|_F^2`.
     **loop
         ``checkpoint`` (path), ``checkpoint_every`` (epochs, 50), ``resume`` (bool), ``config`` (dict that must match a
         checkpoint's), ``callback(epoch, terms, model)`` after each epoch, ``progress`` (bool: show a bar where stderr
-        is a terminal).
+        is a terminal), ``schedule`` of the learning rate (:func:`dmsc.solvers.schedule_factor`), ``precision``
+        (:func:`dmsc.devices.precision`).
 
     Returns
     -------
@@ -109,7 +89,12 @@ def pretrain(
     """
     n_samples = _check_views(model, Xs, masks)
     batch_size = n_samples if batch_size is None else integer("batch_size", batch_size, 1)
-    optimizer = torch.optim.Adam(model.autoencoder_parameters(), lr=positive_number("learning_rate", learning_rate))
+    optimizer = make_optimizer(model.autoencoder_parameters(), learning_rate)
+    enough = -math.inf
+    if tolerance is not None:
+        tolerance = positive_number("tolerance", tolerance)
+        zeros = [torch.zeros_like(X) for X in Xs]
+        enough = tolerance * float(weighted_squared_error(Xs, zeros, weights, masks))
     order = torch.Generator().manual_seed(seed)
     device = Xs[0].device
 
@@ -119,16 +104,16 @@ def pretrain(
             batches = torch.randperm(n_samples, generator=order).to(device).split(batch_size)
         total = 0.0
         for rows in batches:
-            batch = [X[rows] for X in Xs]
             has = None if masks is None else [mask[rows] for mask in masks]
             optimizer.zero_grad()
-            loss = weighted_squared_error(batch, model.autoencode(batch, has), weights, has)
-            loss.backward()
+            total = total + pretraining_gradient(model, [X[rows] for X in Xs], weights, has)
             optimizer.step()
-            total = total + loss.detach()
         return {"loss": total}
 
-    return _train("pretrain", model, optimizer, epoch_step, epochs, generator=order, **loop)
+    def good_enough(history: History) -> bool:
+        return history["loss"][-1] <= enough
+
+    return _train("pretrain", model, optimizer, epoch_step, epochs, generator=order, stop=good_enough, **loop)
 
 
 def finetune(
@@ -140,14 +125,16 @@ def finetune(
     learning_rate: float = 1e-3,
     masks: Sequence[torch.Tensor] | None = None,
     correlation: Correlation | None = None,
+    solver: str = "adam",
+    tolerance: float | None = None,
     **loop,
 ) -> History:
     r"""Train the autoencoders and C together, full batch: step two.
 
-    Minimizes the terms of :func:`dmsc.losses.finetuning_terms` with Adam. For DSC-Net-L1 the subgradient of
-    :math:`\|C\|_1` is no help: Adam turns its sign into steps of the full learning rate, and every coefficient keeps
-    jumping over 0. So the smooth terms alone are given to Adam, and a proximal step follows each of its steps
-    (:func:`shrink`), which sets coefficients to 0 and leaves them there.
+    Minimizes the terms of :func:`dmsc.losses.finetuning_terms` with Adam; :mod:`dmsc.gradients` takes the gradient.
+    For DSC-Net-L1 the subgradient of :math:`\|C\|_1` is no help: Adam turns its sign into steps of the full learning
+    rate, and every coefficient keeps jumping over 0. So the smooth terms alone are given to Adam, and a proximal step
+    follows each of its steps (:func:`dmsc.solvers.shrink`), which sets coefficients to 0 and leaves them there.
 
     Parameters
     ----------
@@ -165,6 +152,10 @@ def finetune(
         Which samples have which view.
     correlation : Correlation, optional
         CMSC-DCCA's term, for a model that was built with it.
+    solver : {"adam", "closed-form"}
+        Train C, or solve for it at every step and train the autoencoders alone: :mod:`dmsc.closed_form`.
+    tolerance : float, optional
+        Stop when the loss fell by less than this share of itself within the last ten epochs.
     **loop
         As in :func:`pretrain`.
 
@@ -189,48 +180,29 @@ def finetune(
         raise ValueError(f"the model has no projections for {correlation}: build it with correlation=, without a plan")
     if n_samples != len(model.self_expression.weight):
         raise ValueError(f"the model expresses {len(model.self_expression.weight)} samples, but Xs hold {n_samples}")
-    optimizer = torch.optim.Adam(model.parameters(), lr=positive_number("learning_rate", learning_rate))
+    one_of("solver", solver, SOLVERS)
+    learned = solver == "adam"
+    gradient = (FinetuningGradient if learned else ClosedFormGradient)(model, Xs, weights, masks, correlation)
+    C = model.self_expression.weight
+    parameters = [p for p in model.parameters() if learned or p is not C]
+    optimizer = make_optimizer(parameters, learning_rate)
+    tolerance = -math.inf if tolerance is None else positive_number("tolerance", tolerance)
 
     def epoch_step() -> dict[str, torch.Tensor]:
-        optimizer.zero_grad()
-        terms = finetuning_terms(model, Xs, weights, masks=masks, correlation=correlation)
-        sum(value for name, value in terms.items() if name not in proximal).backward()
+        terms = gradient()
         optimizer.step()
-        if proximal:
-            shrink(model.self_expression.weight, optimizer, weights.lambda_regularization)
-        terms = {name: value.detach() for name, value in terms.items()}
+        if weights.norm == 1:
+            shrink(C, optimizer, weights.lambda_regularization)
         return {**terms, "loss": sum(terms.values())}
 
-    proximal = ("regularization",) if weights.norm == 1 else ()
-    return _train("finetune", model, optimizer, epoch_step, epochs, **loop)
+    def stalled(history: History) -> bool:
+        losses = history["loss"][-STALL - 1 :]
+        return len(losses) > STALL and losses[0] - losses[-1] < tolerance * losses[0]
 
-
-@torch.no_grad()
-def shrink(C: torch.Tensor, optimizer: torch.optim.Adam, weight: float) -> None:
-    r"""Take the proximal step of ``weight * sum |C_ij|`` that belongs to Adam's last step.
-
-    Adam moved C by the gradient of the smooth terms, scaled by :math:`D_{ij} = \eta / (\sqrt{\hat v_{ij}} + \epsilon)`.
-    In that metric the proximal step is soft thresholding, :math:`C_{ij} \leftarrow
-    \mathrm{sign}(C_{ij}) \max(|C_{ij}| - \text{weight} \, D_{ij}, 0)`; where it rests, the optimality condition of the
-    whole loss holds.
-
-    Parameters
-    ----------
-    C : parameter (N, N)
-        Changed in place.
-    optimizer : torch.optim.Adam
-        That holds C.
-    weight : float
-        lambda_1.
-
-    References
-    ----------
-    Parikh, Boyd, "Proximal Algorithms", 2014, section 4.2.
-    """
-    settings, state = optimizer.param_groups[0], optimizer.state[C]
-    second_moment = state["exp_avg_sq"] / (1 - settings["betas"][1] ** float(state["step"]))
-    threshold = weight * settings["lr"] / (second_moment.sqrt() + settings["eps"])
-    C.copy_(C.sign() * (C.abs() - threshold).clamp_min(0))
+    history = _train("finetune", model, optimizer, epoch_step, epochs, stop=stalled, **loop)
+    if not learned:
+        gradient.settle()
+    return history
 
 
 def _train(
@@ -247,6 +219,9 @@ def _train(
     config: dict | None = None,
     callback: Callback | None = None,
     progress: bool = True,
+    stop: Callable[[History], bool] = lambda history: False,
+    schedule: str = "constant",
+    precision: str = "float32",
 ) -> History:
     """Run the epochs that are left: the bookkeeping that both steps share."""
     epochs, checkpoint_every = integer("epochs", epochs, 0), integer("checkpoint_every", checkpoint_every, 1)
@@ -262,9 +237,16 @@ def _train(
     if checkpoint is not None and resume and Path(checkpoint).exists():
         done, history = load_checkpoint(checkpoint, **parts)
     model.train()
+    rate, device = optimizer.param_groups[0]["initial_lr"], next(model.parameters()).device
+    if history and stop(history):
+        epochs = done
     bar = tqdm(range(done, epochs), desc=step, initial=done, total=epochs, disable=None if progress else True)
     for epoch in bar:
-        terms = {name: float(value) for name, value in epoch_step().items()}
+        for group in optimizer.param_groups:
+            group["lr"] = rate * schedule_factor(schedule, epoch, epochs)
+        with computing_in(precision, device):
+            terms = epoch_step()
+        terms = dict(zip(terms, torch.stack([*terms.values()]).tolist(), strict=True))  # one wait for the device
         if not math.isfinite(terms["loss"]):
             raise ValueError(
                 f"{step}: the loss became {terms['loss']} in epoch {epoch + 1}: "
@@ -276,8 +258,11 @@ def _train(
             bar.set_postfix({name: f"{value:.4g}" for name, value in terms.items()})
         if callback is not None:
             callback(epoch + 1, terms, model)
-        if checkpoint is not None and ((epoch + 1) % checkpoint_every == 0 or epoch + 1 == epochs):
+        last = epoch + 1 == epochs or stop(history)
+        if checkpoint is not None and ((epoch + 1) % checkpoint_every == 0 or last):
             save_checkpoint(checkpoint, epoch=epoch + 1, history=history, **parts)
+        if last:
+            break
     return history
 
 

@@ -13,6 +13,7 @@ from dmsc.checkpoints import load_checkpoint
 from dmsc.correlation import Correlation, canonical_correlations, correlation_deficit
 from dmsc.corruption import corrupt
 from dmsc.data import Dataset, load_dataset
+from dmsc.devices import resolve_device
 from dmsc.experiment import run_experiment
 from dmsc.fusion import FusionEncoder, Merge, fuse, fusion_plan
 from dmsc.losses import LossWeights, weighted_squared_error
@@ -24,7 +25,7 @@ from dmsc.presets import preset
 from dmsc.selection import check_epochs, select, subspace_consistency
 from dmsc.self_expression import choose_ridge, ridge_self_expression
 from dmsc.spectral import build_affinity, spectral_clustering, spectral_embedding, threshold_coefficients
-from dmsc.training import finetune, pretrain, resolve_device
+from dmsc.training import finetune, pretrain
 
 C = np.eye(4)
 X = torch.rand(4, 3)

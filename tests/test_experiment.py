@@ -99,7 +99,7 @@ def test_run_id_stands_for_the_configuration(data, method):
 
 def test_warm_start_is_the_closed_form(data, method):
     model = fitting.build_model(data, method)
-    Xs = dmsc.training.as_tensors(data.Xs)
+    Xs = dmsc.devices.as_tensors(data.Xs)
     fitting.warm_start(model, Xs, method)
     Zs = [Z.detach().double().numpy() for Z in model.encode(Xs)]
     ridge = method.loss.lambda_regularization / method.loss.lambda_self_expression

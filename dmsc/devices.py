@@ -1,0 +1,79 @@
+"""Where numbers are computed, and how finely: devices, seeds, precision."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from .checks import one_of
+
+__all__ = ["PRECISIONS", "as_tensors", "precision", "resolve_device", "seed_everything"]
+
+#: float32 throughout; TF32 products on CUDA; bfloat16 networks and products with float32 parameters, sums and losses.
+PRECISIONS = ("float32", "tf32", "bf16")
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and PyTorch, and ask cuDNN for repeatable kernels."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+
+
+def resolve_device(device: str | torch.device = "auto") -> torch.device:
+    """Return the device for ``"auto"`` (CUDA where there is one, else the CPU) or for a name such as ``"cuda:1"``."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"unknown device {device!r}: use 'auto', 'cpu' or 'cuda'") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {str(device)!r} was asked for, but PyTorch sees no CUDA device: use 'auto' or 'cpu'")
+    return device
+
+
+def as_tensors(Xs: Sequence[np.ndarray], device: str | torch.device = "cpu", scale: float = 1.0) -> list[torch.Tensor]:
+    """Copy views (N, ...) to float32 tensors on a device, multiplied by ``scale``."""
+    return [torch.tensor(X * np.float32(scale), dtype=torch.float32, device=device) for X in Xs]
+
+
+@contextmanager
+def precision(name: str, device: torch.device | str) -> Iterator[None]:
+    """Compute less finely within a ``with`` block.
+
+    Parameters
+    ----------
+    name : {"float32", "tf32", "bf16"}
+        "float32" changes nothing. "tf32" lets CUDA round the factors of products and convolutions to 10 bits of
+        mantissa. "bf16" runs encoders and decoders in bfloat16 (7 bits) and rounds the factors of the self-expression's
+        products likewise (of the closed form nothing: it is solved in float64); parameters, Adam and all sums stay
+        float32. It pays where the hardware has units for it: CUDA cards since 2020, CPUs with AMX.
+    device : torch.device or str
+        Where the block computes.
+
+    Raises
+    ------
+    ValueError
+        For another name, or TF32 on the CPU, which has none.
+    """
+    device = torch.device(device)
+    one_of("precision", name, PRECISIONS)
+    if name == "tf32" and device.type != "cuda":
+        raise ValueError(f"precision='tf32' is for CUDA devices, got {str(device)!r}: use 'float32' or 'bf16'")
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    try:
+        if name != "float32":
+            torch.set_float32_matmul_precision("high" if name == "tf32" else "medium")
+        torch.backends.cudnn.allow_tf32 = name != "float32"
+        with torch.autocast(device.type, torch.bfloat16, enabled=name == "bf16"):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
