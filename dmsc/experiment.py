@@ -27,6 +27,17 @@ from .spectral import SEED_LIMIT
 __all__ = ["Experiment", "run_experiment", "run_id"]
 
 
+#: Settings that came after the first records, by what they stand for there.
+LATER_SETTINGS = {
+    "correlation": None,
+    "solver": "adam",
+    "schedule": "constant",
+    "pretrain_tolerance": None,
+    "finetune_tolerance": None,
+    "precision": "float32",
+}
+
+
 @dataclass(frozen=True)
 class Experiment:
     """What a run leaves behind.
@@ -179,8 +190,9 @@ def _network_record(dataset: Dataset, method: Method, fit: Fit, scores: dict) ->
 
 def _config(dataset: Dataset, method: Method | Baseline, seed: int) -> dict:
     description = json.loads(json.dumps(asdict(method)))  # tuples become lists, as they will in the record
-    if description.get("correlation", 0) is None:
-        del description["correlation"]  # so that records from before it existed keep their names
+    for name, default in LATER_SETTINGS.items():
+        if description.get(name, ...) == default:
+            del description[name]  # so that records from before it existed keep their names
     variant = {"variant": dataset.variant} if dataset.variant else {}
     views = [[name, list(X.shape)] for name, X in zip(dataset.view_names, used_views(dataset, method), strict=False)]
     return {

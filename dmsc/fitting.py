@@ -133,6 +133,7 @@ def fit_network(
     """
     device = resolve_device(device)
     loop = {"checkpoint_every": checkpoint_every, "resume": resume, "config": config, "progress": progress}
+    loop |= {"schedule": method.schedule, "precision": method.precision}
     folder = None if checkpoint_dir is None else Path(checkpoint_dir)
     seconds: dict[str, float] = {}
     seed_everything(seed)
@@ -149,6 +150,7 @@ def fit_network(
             weights=method.loss.reconstruction,
             masks=masks,
             seed=seed,
+            tolerance=method.pretrain_tolerance,
             checkpoint=folder and folder / "AE1.pt",
             **loop,
         )
@@ -166,6 +168,8 @@ def fit_network(
             weights=method.loss,
             masks=masks,
             correlation=method.correlation,
+            solver=method.solver,
+            tolerance=method.finetune_tolerance,
             checkpoint=folder and folder / "AE2.pt",
             callback=checks,
             **loop,
@@ -174,7 +178,7 @@ def fit_network(
     seconds["selection"] = checks.seconds
     C = model.coefficients
     with _timed(seconds, "clustering", device):
-        candidates = checks.finish(C)
+        candidates = checks.finish(C, len(second.get("loss", ())))
     histories = {"pretrain": first, "finetune": second}
     return Fit(C, candidates, checks.ridge, histories, seconds, seed, model, Xs, masks, pretrain_error)
 
@@ -240,9 +244,9 @@ class LabelChecks:
             consistency = subspace_consistency(self.X, labels, self.ridge)
             self.found.append(Candidate(epoch, name, labels, consistency))
 
-    def finish(self, C: np.ndarray) -> list[Candidate]:
-        """Add those of the last epoch and return all."""
-        self.look(self.epochs[-1], C)
+    def finish(self, C: np.ndarray, epoch: int = 0) -> list[Candidate]:
+        """Add those of the last C, after this many epochs, and return all."""
+        self.look(epoch, C)
         return self.found
 
 

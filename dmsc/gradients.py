@@ -169,9 +169,10 @@ class FinetuningGradient:
         leaves = [self.Z[:, at].clone().requires_grad_() for at in self.columns]
         deficit = correlation_deficit(self.model.project(leaves), self.correlation, self.masks)
         term = self.correlation.lambda_correlation * deficit
-        term.backward()
-        for at, Z in zip(self.columns, leaves, strict=True):
-            self.Z_gradient[:, at] += Z.grad
+        if term.requires_grad:  # not so for a single view, which has nothing to correlate with
+            term.backward()
+            for at, Z in zip(self.columns, leaves, strict=True):
+                self.Z_gradient[:, at] += Z.grad
         return term.detach()
 
     def part(self, rows: slice) -> tuple[list[torch.Tensor], list[torch.Tensor] | None]:

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from numbers import Real
 
 from .checks import integer, one_of, positive_number
+from .closed_form import check_closed_form
 from .correlation import Correlation
+from .devices import PRECISIONS
 from .fusion import FUNCTIONS, PLACES
 from .losses import LossWeights
 from .networks import Architecture
+from .solvers import SCHEDULES, SOLVERS
 from .spectral import ASSIGNMENTS
 
 __all__ = ["FUSIONS", "Baseline", "Method", "PostProcessing"]
@@ -74,6 +77,14 @@ class Method:
         Mini-batches, or one full batch.
     learning_rate : float
         Adam's, in both steps.
+    solver : {"adam", "closed-form"}
+        How C is found in fine-tuning: trained, or solved for at every step (:mod:`dmsc.closed_form`).
+    schedule : {"constant", "cosine"}
+        Of the learning rate, in both steps: :func:`dmsc.solvers.schedule_factor`.
+    pretrain_tolerance, finetune_tolerance : float or None
+        When each step may stop before its last epoch: see :func:`dmsc.pretrain` and :func:`dmsc.finetune`.
+    precision : {"float32", "tf32", "bf16"}
+        Of the products: :func:`dmsc.devices.precision`.
     paper_epochs : int or None
         Fine-tuning epochs of the paper; a shorter run is marked as short in its record.
     correlation : Correlation or None
@@ -94,6 +105,11 @@ class Method:
     pretrain_batch_size: int | None = 100
     finetune_epochs: int = 100
     learning_rate: float = 1e-3
+    solver: str = "adam"
+    schedule: str = "constant"
+    pretrain_tolerance: float | None = None
+    finetune_tolerance: float | None = None
+    precision: str = "float32"
     paper_epochs: int | None = None
     correlation: Correlation | None = None
 
@@ -109,6 +125,13 @@ class Method:
             integer("pretrain_batch_size", self.pretrain_batch_size, 1)
         positive_number("learning_rate", self.learning_rate)
         positive_number("input_scale", self.input_scale)
+        for field_name, known in (("solver", SOLVERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
+            one_of(field_name, getattr(self, field_name), known)
+        for field_name in ("pretrain_tolerance", "finetune_tolerance"):
+            if getattr(self, field_name) is not None:
+                positive_number(field_name, getattr(self, field_name))
+        if self.solver == "closed-form":
+            check_closed_form(self.loss)
         if self.coefficients_init != "ridge" and not isinstance(self.coefficients_init, Real):
             raise ValueError(f"coefficients_init must be a number or 'ridge', got {self.coefficients_init!r}")
         lambdas = self.loss.lambda_regularization, self.loss.lambda_self_expression
