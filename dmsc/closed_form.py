@@ -89,7 +89,8 @@ class ClosedFormGradient(FinetuningGradient):
         else:
             rows = torch.full_like(inverse_D, 1 / self.ridge)
         rest = torch.eye(len(C), dtype=C.dtype, device=C.device).sub_(C)  # I - C
-        gram = rest.t() @ (H @ (rows[:, None] * rest))
+        with torch.autocast(C.device.type, enabled=False):
+            gram = rest.t() @ (H @ (rows[:, None] * rest))
         gram += gram.t().clone()
         for at, v in zip(self.columns, self.latent_weights, strict=True):
             self.Z_gradient[:, at].addmm_(gram, self.Z[:, at], alpha=v)

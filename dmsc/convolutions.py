@@ -37,6 +37,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
 class _Interleaved(torch.autograd.Function):
     @staticmethod
+    @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)  # in bfloat16 it would be slower
     def forward(ctx, X, weight, bias, stride, padding, output_padding):
         ctx.save_for_backward(X, weight)
         ctx.geometry = stride, padding, output_padding
@@ -58,6 +59,7 @@ class _Interleaved(torch.autograd.Function):
         return Y[:, :, padding[0] : padding[0] + sizes[0], padding[1] : padding[1] + sizes[1]]
 
     @staticmethod
+    @torch.amp.custom_bwd(device_type="cpu")
     @once_differentiable
     def backward(ctx, gradient):
         X, weight = ctx.saved_tensors

@@ -72,7 +72,8 @@ def precision(name: str, device: torch.device | str) -> Iterator[None]:
         if name != "float32":
             torch.set_float32_matmul_precision("high" if name == "tf32" else "medium")
         torch.backends.cudnn.allow_tf32 = name != "float32"
-        with torch.autocast(device.type, torch.bfloat16, enabled=name == "bf16"):
+        # no cache: its copies of the weights would outlive the optimizer's steps
+        with torch.autocast(device.type, torch.bfloat16, enabled=name == "bf16", cache_enabled=False):
             yield
     finally:
         torch.set_float32_matmul_precision(before[0])

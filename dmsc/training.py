@@ -87,7 +87,7 @@ def pretrain(
     ----------
     Ji et al., NIPS 2017, section 3.3.
     """
-    n_samples = _check_views(model, Xs, masks)
+    n_samples = check_views(model, Xs, masks)
     batch_size = n_samples if batch_size is None else integer("batch_size", batch_size, 1)
     optimizer = make_optimizer(model.autoencoder_parameters(), learning_rate)
     enough = -math.inf
@@ -113,7 +113,7 @@ def pretrain(
     def good_enough(history: History) -> bool:
         return history["loss"][-1] <= enough
 
-    return _train("pretrain", model, optimizer, epoch_step, epochs, generator=order, stop=good_enough, **loop)
+    return train_epochs("pretrain", model, optimizer, epoch_step, epochs, generator=order, stop=good_enough, **loop)
 
 
 def finetune(
@@ -173,7 +173,7 @@ def finetune(
     ----------
     Ji et al., NIPS 2017, eq. 5 and section 3.3; Abavisani & Patel, 2018, eq. 8.
     """
-    n_samples = _check_views(model, Xs, masks)
+    n_samples = check_views(model, Xs, masks)
     if correlation is not None and [p.out_features for p in model.projections] != [correlation.projection_dim] * len(
         Xs
     ):
@@ -199,13 +199,13 @@ def finetune(
         losses = history["loss"][-STALL - 1 :]
         return len(losses) > STALL and losses[0] - losses[-1] < tolerance * losses[0]
 
-    history = _train("finetune", model, optimizer, epoch_step, epochs, stop=stalled, **loop)
+    history = train_epochs("finetune", model, optimizer, epoch_step, epochs, stop=stalled, **loop)
     if not learned:
         gradient.settle()
     return history
 
 
-def _train(
+def train_epochs(
     step: str,
     model: SubspaceNetwork,
     optimizer: torch.optim.Optimizer,
@@ -266,7 +266,7 @@ def _train(
     return history
 
 
-def _check_views(model: SubspaceNetwork, Xs: Sequence[torch.Tensor], masks: Sequence[torch.Tensor] | None) -> int:
+def check_views(model: SubspaceNetwork, Xs: Sequence[torch.Tensor], masks: Sequence[torch.Tensor] | None) -> int:
     if len(Xs) != len(model.decoders):
         raise ValueError(f"the model has {len(model.decoders)} views, but Xs hold {len(Xs)}")
     if len({len(X) for X in Xs}) != 1:
