@@ -10,11 +10,11 @@ STAMP := $(VENV)/.installed
 CODE := $(wildcard dmsc tests benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce test lint notebooks table lab clean distclean
+.PHONY: help env reproduce test lint notebooks table bench bench-gpu lab clean distclean
 unexport MPLBACKEND
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  PYTHON=python3.12  which Python makes .venv       JOBS=2  how many notebooks run at a time"
 	@echo "  PIP_ARGS=...       more options for pip, e.g. '--extra-index-url URL' with the URL of PyTorch's CPU wheels"
@@ -50,6 +50,13 @@ notebooks: env ## run the notebooks with their defaults and store the outputs in
 table: env ## renew the tables of README.md and results/README.md from results/records
 	$(RUN) dmsc table --papers --into README.md $(ARGS)
 	$(RUN) dmsc table --family --into results/README.md $(ARGS)
+
+bench: env ## measure epochs, the spectral step and growth on the CPU (under ten minutes)
+	cd benchmarks && for script in epochs spectral scaling; do ../$(VENV)/bin/python $$script.py $(ARGS) || exit 1; done
+
+bench-gpu: env ## the same on CUDA
+	cd benchmarks && for script in epochs spectral scaling; do \
+	  ../$(VENV)/bin/python $$script.py --device cuda --output ../results/benchmarks/$${script}_cuda.json $(ARGS) || exit 1; done
 
 lab: env ## open JupyterLab at the first notebook
 	$(RUN) jupyter lab notebooks/00_start_here.ipynb $(ARGS)

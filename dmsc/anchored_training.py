@@ -22,7 +22,7 @@ from .anchors import AnchorSolver, check_anchors, own_anchor
 from .checks import integer, one_of
 from .losses import LossWeights, repeat_last, weighted_squared_error
 from .model import SubspaceNetwork
-from .solvers import SOLVERS, make_optimizer
+from .solvers import make_optimizer
 from .training import History, check_views, train_epochs
 
 __all__ = ["AnchoredSelfExpression", "anchored_coefficients", "finetune_anchored"]
@@ -136,7 +136,7 @@ def finetune_anchored(
     ----------
     Seo, Koo, Jeon, "Deep Closed-Form Subspace Clustering", ICCV workshops 2019.
     """
-    one_of("solver", solver, SOLVERS)
+    one_of("solver", solver, ("adam", "closed-form"))
     lambdas = weights.lambda_regularization, weights.lambda_self_expression
     if weights.norm != 2 or 0 in lambdas:
         raise ValueError(

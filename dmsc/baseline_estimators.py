@@ -105,7 +105,7 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
         if estimated:  # until now K played no part
             K = estimate_n_clusters(build_affinity(fit.coefficients), max_clusters)
             dataset = replace(dataset, n_clusters=K)
-            candidates = LabelChecks(dataset, method, seed).finish(fit.coefficients)
+            candidates = LabelChecks(dataset, method, seed).finish(fit.coefficients, fit.epochs)
         last = {candidate.post: candidate for candidate in candidates[-2:]}
         chosen = last[self.post_processing] if self.post_processing in last else select(candidates)
         post = None if chosen.post == "plain" else method.post

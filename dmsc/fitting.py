@@ -19,6 +19,7 @@ from .fusion import PLACES, fusion_plan
 from .losses import repeat_last, weighted_squared_error
 from .methods import Baseline, Method
 from .model import SubspaceNetwork
+from .scale_path import SCALES, finetune_scale_path
 from .selection import Candidate, check_epochs, load_candidates, save_candidates, subspace_consistency
 from .self_expression import choose_ridge, ridge_self_expression
 from .training import finetune, pretrain
@@ -65,6 +66,11 @@ class Fit:
     Xs: list[torch.Tensor] | None = None
     masks: list[torch.Tensor] | None = None
     pretrain_error: float | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of fine-tuning that were run."""
+        return len(self.histories.get("finetune", {}).get("loss", ()))
 
 
 def used_views(dataset: Dataset, method: Method | Baseline) -> tuple[np.ndarray, ...]:
@@ -159,21 +165,23 @@ def fit_network(
         warm_start(model, Xs, method, masks)
 
     checks = LabelChecks(dataset, method, seed, folder and folder / "selection.npz", resume, all_epochs)
+    options = {"epochs": method.finetune_epochs, "learning_rate": method.learning_rate, "weights": method.loss}
+    options |= {"checkpoint": folder and folder / "AE2.pt", "callback": checks, **loop}
     with _timed(seconds, "finetune", device):
-        second = finetune(
-            model,
-            Xs,
-            epochs=method.finetune_epochs,
-            learning_rate=method.learning_rate,
-            weights=method.loss,
-            masks=masks,
-            correlation=method.correlation,
-            solver=method.solver,
-            tolerance=method.finetune_tolerance,
-            checkpoint=folder and folder / "AE2.pt",
-            callback=checks,
-            **loop,
-        )
+        if method.solver == "scale-path":
+            if masks is not None:
+                raise ValueError("solver='scale-path' needs every view of every sample: use solver='adam' with masks")
+            second = finetune_scale_path(model, Xs, batch_size=method.pretrain_batch_size, seed=seed, **options)
+        else:
+            second = finetune(
+                model,
+                Xs,
+                masks=masks,
+                correlation=method.correlation,
+                solver=method.solver,
+                tolerance=method.finetune_tolerance,
+                **options,
+            )
     seconds["finetune"] -= checks.seconds
     seconds["selection"] = checks.seconds
     C = model.coefficients
@@ -223,6 +231,8 @@ class LabelChecks:
         self.X, self.ridge = np.hstack(rows), choose_ridge(rows)
         self.n_clusters, self.post, self.seed, self.path = dataset.n_clusters, method.post, seed, path
         epochs = check_epochs(method.finetune_epochs) if isinstance(method, Method) else [0]
+        if isinstance(method, Method) and method.solver == "scale-path":
+            epochs = [*range(-len(SCALES), 0), method.finetune_epochs]
         self.epochs = epochs if every else epochs[-1:]
         self.found = load_candidates(path) if path is not None and resume else []
         self.seconds = 0.0

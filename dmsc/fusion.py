@@ -175,6 +175,12 @@ class FusionEncoder(nn.Module):
             back = build_convolution(channels[stream], Conv(convolutions[-1].channels, 3, 1), sizes[stream][-1])
             self.layers["back"] = initialize(nn.Sequential(back, activation()), architecture)
 
+    def last_layers(self) -> list[nn.Module]:
+        """Return the convolutions whose weights set the scale of the joint maps."""
+        if "back" in self.layers:
+            return [self.layers["back"][0]]
+        return [stack[0] for name, stack in self.layers.items() if name.endswith(f"_{self.depth - 1}")]
+
     def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
         """Return the joint feature maps (N, c, h, w) of the views, each (N, C, H, W).
 

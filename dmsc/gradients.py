@@ -32,7 +32,11 @@ Masks = Sequence[torch.Tensor] | None
 
 
 def pretraining_gradient(
-    model: SubspaceNetwork, Xs: Sequence[torch.Tensor], weights: Sequence[float], masks: Masks = None
+    model: SubspaceNetwork,
+    Xs: Sequence[torch.Tensor],
+    weights: Sequence[float],
+    masks: Masks = None,
+    latents: Sequence[torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """Add the gradient of the autoencoders' loss to ``.grad``, one chunk of samples after the other.
 
@@ -46,6 +50,8 @@ def pretraining_gradient(
         w_m; the last one repeats.
     masks : sequence of bool tensors (n,), optional
         Which samples have which view.
+    latents : sequence of tensors (n, d), optional
+        What to decode instead of the views' own latents: the gradient is then the decoders' alone.
 
     Returns
     -------
@@ -55,7 +61,8 @@ def pretraining_gradient(
     total = Xs[0].new_zeros(())
     for rows in chunks(len(Xs[0]), model.chunk_size):
         batch, has = [X[rows] for X in Xs], masks and [mask[rows] for mask in masks]
-        loss = weighted_squared_error(batch, model.autoencode(batch, has), weights, has)
+        Zs = model.encode(batch, has) if latents is None else [Z[rows] for Z in latents]
+        loss = weighted_squared_error(batch, model.decode(Zs), weights, has)
         loss.backward()
         total += loss.detach()
     return total

@@ -77,8 +77,9 @@ class Method:
         Mini-batches, or one full batch.
     learning_rate : float
         Adam's, in both steps.
-    solver : {"adam", "closed-form"}
-        How C is found in fine-tuning: trained, or solved for at every step (:mod:`dmsc.closed_form`).
+    solver : {"adam", "closed-form", "scale-path"}
+        How C is found in fine-tuning: trained; solved for at every step (:mod:`dmsc.closed_form`); solved for once, at
+        the best scale of the latents (:mod:`dmsc.scale_path`).
     schedule : {"constant", "cosine"}
         Of the learning rate, in both steps: :func:`dmsc.solvers.schedule_factor`.
     pretrain_tolerance, finetune_tolerance : float or None
@@ -130,8 +131,12 @@ class Method:
         for field_name in ("pretrain_tolerance", "finetune_tolerance"):
             if getattr(self, field_name) is not None:
                 positive_number(field_name, getattr(self, field_name))
-        if self.solver == "closed-form":
+        if self.solver != "adam":
             check_closed_form(self.loss)
+        if self.solver == "scale-path" and self.correlation is not None:
+            raise ValueError(
+                "solver='scale-path' trains no encoders, and correlation is about them: use another solver"
+            )
         if self.coefficients_init != "ridge" and not isinstance(self.coefficients_init, Real):
             raise ValueError(f"coefficients_init must be a number or 'ridge', got {self.coefficients_init!r}")
         lambdas = self.loss.lambda_regularization, self.loss.lambda_self_expression

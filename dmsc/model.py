@@ -121,6 +121,20 @@ class SubspaceNetwork(nn.Module):
         Zs_hat = [self.self_expression(Z) for Z in Zs]
         return Zs, Zs_hat, self.decode(Zs_hat)
 
+    @torch.no_grad()
+    def scale_latents(self, factor: float) -> None:
+        """Multiply the latents by a positive factor, and let the decoders take it back: same reconstructions.
+
+        The last layers of the encoders and the first ones of the decoders change; it works because the non-linearities
+        in between let a positive factor pass.
+        """
+        last = [layer for encoder in self.encoders for layer in last_layers(encoder)]
+        for layer in last:
+            layer.weight *= factor
+            layer.bias *= factor
+        for decoder in self.decoders:
+            next(layer for layer in decoder if hasattr(layer, "weight")).weight /= factor
+
     def autoencoder_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the encoders and decoders: all but C and the projections."""
         return [*self.encoders.parameters(), *self.decoders.parameters()]
@@ -146,3 +160,10 @@ def unflatten(Z: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     """Undo :func:`flatten`: rows (N, h w c) to maps (N, c, h, w), for ``shape`` (c, h, w)."""
     channels, *size = shape
     return Z.unflatten(1, (*size, channels)).movedim(-1, 1)
+
+
+def last_layers(encoder: nn.Module) -> list[nn.Module]:
+    """Return the layers whose weights set the scale of an encoder's output."""
+    if isinstance(encoder, FusionEncoder):
+        return encoder.last_layers()
+    return [[layer for layer in encoder if hasattr(layer, "weight")][-1]]

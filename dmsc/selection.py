@@ -30,7 +30,7 @@ class Candidate:
     Parameters
     ----------
     epoch : int
-        Fine-tuning epoch of the coefficients.
+        Fine-tuning epoch of the coefficients; negative for those on the way to it (:mod:`dmsc.scale_path`).
     post : {"plain", "paper"}
         How they were read.
     labels : array (N,)

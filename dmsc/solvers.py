@@ -11,8 +11,9 @@ from .checks import one_of, positive_number
 
 __all__ = ["SCHEDULES", "SOLVERS", "make_optimizer", "schedule_factor", "shrink"]
 
-#: How C is found in fine-tuning: as a parameter like any other, or in closed form (:mod:`dmsc.closed_form`).
-SOLVERS = ("adam", "closed-form")
+#: How C is found in fine-tuning: as a parameter like any other; in closed form at every step
+#: (:mod:`dmsc.closed_form`); in closed form once, at the best scale of the latents (:mod:`dmsc.scale_path`).
+SOLVERS = ("adam", "closed-form", "scale-path")
 SCHEDULES = ("constant", "cosine")
 WARM_UP = 0.1  # share of the epochs in which the cosine schedule rises
 

@@ -1,6 +1,8 @@
 """From coefficients to labels in three steps: threshold C, build the affinity W, cluster its graph.
 
-Nothing here knows about networks: every function takes and returns NumPy arrays.
+Nothing here knows about networks. Every function takes NumPy arrays, and returns such, or tensors, and returns tensors
+on the same device. All work on N x N matrices is then done there; what travels to the host are single numbers and, for
+k-means or the discretization, the N x k embedding, whence N labels come back.
 """
 
 from __future__ import annotations
@@ -8,64 +10,28 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import torch
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from .checks import integer, one_of, positive_number, square_matrix
+from .checks import integer, one_of, positive_number
 from .eigen import eigenpairs, smallest_eigenpairs
+from .matrices import BLOCK_ROWS, fold, max_asymmetry, new_matrix, square_tensor, threshold_coefficients
+
+__all__ = [
+    "ASSIGNMENTS",
+    "POST_PROCESSINGS",
+    "SEED_LIMIT",
+    "build_affinity",
+    "spectral_clustering",
+    "spectral_embedding",
+    "threshold_coefficients",
+]
 
 POST_PROCESSINGS = ("plain", "subspace")
 ASSIGNMENTS = ("kmeans", "discretize")
 SEED_LIMIT = 2**32 - 1
-
-
-def threshold_coefficients(C, ratio):
-    """Keep the largest entries of every column of C (the listing's ``thrC``, mended).
-
-    In each column the entries are kept, largest absolute value first, until their sum *exceeds* ``ratio``
-    times the column's l1 norm; the entry that crosses the line is kept, the others become 0. Among equal
-    values the lower row comes first. Sums are taken in float64.
-
-    Parameters
-    ----------
-    C : array_like of shape (N, N)
-        Self-expression coefficients.
-    ratio : float in (0, 1]
-        Share of the l1 norm to keep; 1 returns a copy.
-
-    Returns
-    -------
-    ndarray of shape (N, N), of C's dtype
-
-    Raises
-    ------
-    ValueError
-        If C is not square and finite, or ``ratio`` is outside (0, 1].
-    TypeError
-        If C is sparse or not real, or ``ratio`` is not a number.
-
-    References
-    ----------
-    P. Ji et al., "Deep Subspace Clustering Networks", NeurIPS 2017, section 4 (and the authors' code).
-    """
-    C = square_matrix("C", C)
-    ratio = positive_number("ratio", ratio, at_most=1)
-    kept = C.copy()
-    if ratio == 1:
-        return kept
-    for start in range(0, len(C), 256):  # blocks of columns: no index matrix of N x N is ever made
-        columns = slice(start, start + 256)
-        size = np.abs(C[:, columns].T.astype(np.float64, order="C"))  # (columns, N)
-        largest_first = -np.sort(-size, axis=1)
-        line = ratio * largest_first.sum(axis=1, keepdims=True)
-        n_kept = (np.cumsum(largest_first, axis=1) <= line).sum(axis=1, keepdims=True) + 1
-        crossing = np.take_along_axis(largest_first, np.minimum(n_kept, len(C)) - 1, axis=1)
-        above, tied = size > crossing, size == crossing
-        room = n_kept - above.sum(axis=1, keepdims=True)
-        keep = above | (tied & (np.cumsum(tied, axis=1, dtype=np.int32) <= room))
-        kept[:, columns][~keep.T] = 0
-    return kept
 
 
 def build_affinity(C, post_processing="plain", *, n_clusters=None, dim=None, alpha=1.0, unit_diagonal=False):
@@ -78,7 +44,7 @@ def build_affinity(C, post_processing="plain", *, n_clusters=None, dim=None, alp
 
     Parameters
     ----------
-    C : array_like of shape (N, N)
+    C : array_like or tensor of shape (N, N)
         Self-expression coefficients, thresholded or not.
     post_processing : {"plain", "subspace"}
         "plain" reads none of the options below.
@@ -91,7 +57,7 @@ def build_affinity(C, post_processing="plain", *, n_clusters=None, dim=None, alp
 
     Returns
     -------
-    W : ndarray of shape (N, N), float64
+    W : ndarray or tensor of shape (N, N), float64
 
     Raises
     ------
@@ -104,27 +70,26 @@ def build_affinity(C, post_processing="plain", *, n_clusters=None, dim=None, alp
     ----------
     P. Ji et al., "Deep Subspace Clustering Networks", NeurIPS 2017, section 4 (and the authors' code).
     """
-    C = square_matrix("C", C).astype(np.float64)
+    given, C = C, square_tensor("C", C)
     one_of("post_processing", post_processing, POST_PROCESSINGS)
     if post_processing == "plain":
-        return np.abs(C) + np.abs(C).T
+        return _as_given(fold(C, torch.abs), given)
     if n_clusters is None or dim is None:
         raise ValueError(f"'subspace' needs n_clusters and dim, got n_clusters={n_clusters}, dim={dim}")
     n_clusters = integer("n_clusters", n_clusters, 1, len(C))
     dim = integer("dim", dim, 1)
     alpha = positive_number("alpha", alpha)
 
-    C = 0.5 * (C + C.T)
+    C = fold(C).mul_(0.5)
     if unit_diagonal:
-        np.fill_diagonal(C, 1.0)
+        C.fill_diagonal_(1.0)
     rank = min(dim * n_clusters + 1, len(C) - 1)
     values, U = eigenpairs(C, rank, "largest in magnitude")  # as C = Cᵀ, its singular values are |values|
-    S = np.abs(values)
-    S[S < len(C) * np.finfo(float).eps * S.max(initial=0.0)] = 0.0  # rounding, which √S would magnify
-    U = _normalize_rows(U * np.sqrt(S), zero=1e-10)  # (N, rank)
-    Z = np.maximum(U @ U.T, 0.0) ** alpha  # (N, N)
-    Z /= Z.max() or 1.0
-    return 0.5 * (Z + Z.T)
+    S = values.abs()
+    S[S < len(C) * torch.finfo(S.dtype).eps * torch.linalg.norm(S)] = 0.0  # rounding, which √S would magnify
+    U = _normalize_rows(U * S.sqrt(), zero=1e-10)  # (N, rank)
+    W = _inner_products(U, alpha, out=C)  # (N, N)
+    return _as_given(W.div_(W.max().clamp(min=torch.finfo(W.dtype).tiny)), given)
 
 
 def spectral_embedding(W, n_components):
@@ -135,16 +100,16 @@ def spectral_embedding(W, n_components):
 
     Parameters
     ----------
-    W : array_like of shape (N, N)
+    W : array_like or tensor of shape (N, N)
         Symmetric, non-negative affinity.
     n_components : int
         Number of eigenvectors, k₁.
 
     Returns
     -------
-    eigenvalues : ndarray of shape (n_components,)
+    eigenvalues : ndarray or tensor of shape (n_components,)
         Smallest eigenvalues of L_sym, ascending, in [0, 2].
-    F : ndarray of shape (N, n_components)
+    F : ndarray or tensor of shape (N, n_components)
         Eigenvectors as columns (the largest entry of each is positive), rows of unit length or 0.
 
     Raises
@@ -159,15 +124,9 @@ def spectral_embedding(W, n_components):
     A. Ng, M. Jordan, Y. Weiss, "On Spectral Clustering: Analysis and an Algorithm", NeurIPS 2001.
     U. von Luxburg, "A Tutorial on Spectral Clustering", 2007.
     """
-    A = _adjacency(W)  # step 1: adjacency A ...
-    n_components = integer("n_components", n_components, 1, len(A))
-    degree = A.sum(axis=1)  # ... and the diagonal of the degree matrix D
-    L = np.diag(degree) - A  # step 2: Laplacian L = D − A
-    scale = np.where(degree > 0, 1 / np.sqrt(np.where(degree > 0, degree, 1)), 0)  # D^(−1/2)
-    L_sym = scale[:, None] * L * scale  # step 3: normalized Laplacian I − D^(−1/2) A D^(−1/2)
-    np.fill_diagonal(L_sym, 1.0)
-    eigenvalues, F = smallest_eigenpairs(L_sym, n_components)  # step 4: k₁ smallest eigenvectors
-    return eigenvalues, _normalize_rows(F)  # step 5: rows of unit length
+    given, W = W, square_tensor("W", W)
+    eigenvalues, F = _embedding(W, integer("n_components", n_components, 1, len(W)))
+    return _as_given(eigenvalues, given), _as_given(F, given)
 
 
 def spectral_clustering(W, n_clusters, *, n_components=None, assign="kmeans", seed=0):
@@ -175,7 +134,7 @@ def spectral_clustering(W, n_clusters, *, n_components=None, assign="kmeans", se
 
     Parameters
     ----------
-    W : array_like of shape (N, N)
+    W : array_like or tensor of shape (N, N)
         Symmetric, non-negative affinity; it may be disconnected, with isolated points or all zero.
     n_clusters : int
         Number of clusters, k₂.
@@ -188,7 +147,7 @@ def spectral_clustering(W, n_clusters, *, n_components=None, assign="kmeans", se
 
     Returns
     -------
-    labels : ndarray of shape (N,), int64, values in 0..n_clusters-1
+    labels : ndarray or tensor of shape (N,), int64, values in 0..n_clusters-1
 
     Raises
     ------
@@ -202,7 +161,7 @@ def spectral_clustering(W, n_clusters, *, n_components=None, assign="kmeans", se
     A. Ng, M. Jordan, Y. Weiss, "On Spectral Clustering: Analysis and an Algorithm", NeurIPS 2001.
     S. Yu, J. Shi, "Multiclass Spectral Clustering", ICCV 2003 (discretization).
     """
-    W = square_matrix("W", W)
+    given, W = W, square_tensor("W", W)
     n_clusters = integer("n_clusters", n_clusters, 1, len(W))
     n_components = n_clusters if n_components is None else integer("n_components", n_components, 1, len(W))
     one_of("assign", assign, ASSIGNMENTS)
@@ -210,11 +169,23 @@ def spectral_clustering(W, n_clusters, *, n_components=None, assign="kmeans", se
     if assign == "discretize" and n_components != n_clusters:
         raise ValueError(f"'discretize' needs n_components == n_clusters, got {n_components} != {n_clusters}")
     if n_clusters in (1, len(W)):  # only one partition is possible
-        return np.arange(len(_adjacency(W))) % n_clusters
+        labels = np.arange(len(_adjacency(W))) % n_clusters
+    else:
+        _, F = _embedding(W, n_components)  # steps 1 to 5
+        assign_rows = _kmeans if assign == "kmeans" else _discretize
+        labels = assign_rows(F.cpu().numpy(), n_clusters, seed)  # steps 6 and 7: rows of F into k₂ clusters
+    return _as_given(torch.as_tensor(labels, dtype=torch.int64, device=W.device), given)
 
-    _, F = spectral_embedding(W, n_components)  # steps 1 to 5
-    assign_rows = _kmeans if assign == "kmeans" else _discretize
-    return assign_rows(F, n_clusters, seed).astype(np.int64)  # steps 6 and 7: rows of F into k₂ clusters
+
+def _embedding(W, n_components):
+    """The steps 1 to 5 on a checked tensor."""
+    A = _adjacency(W)  # step 1: adjacency A ...
+    degree = A.sum(dim=1)  # ... and the diagonal of the degree matrix D
+    scale = torch.where(degree > 0, degree.rsqrt(), 0)  # D^(−1/2)
+    A *= scale[:, None]
+    A *= scale  # steps 2 and 3: the Laplacian L = D − A, normalized, is I − D^(−1/2) A D^(−1/2)
+    eigenvalues, F = smallest_eigenpairs(A, n_components)  # step 4: its k₁ smallest eigenvectors
+    return eigenvalues, _normalize_rows(F)  # step 5: rows of unit length
 
 
 def _kmeans(F, n_clusters, seed):
@@ -254,22 +225,51 @@ def _discretize(F, n_clusters, seed, n_starts=10, max_iter=100):
 
 def _normalize_rows(F, zero=0.0):
     """Rows of unit length; rows not longer than ``zero`` times the longest become 0."""
-    length = np.linalg.norm(F, axis=1, keepdims=True)
-    alive = length > zero * length.max(initial=0.0)
-    return np.where(alive, F / np.where(alive, length, 1), 0)
+    length = torch.linalg.norm(F, dim=1, keepdim=True)
+    alive = length > zero * length.max()
+    return torch.where(alive, F / torch.where(alive, length, 1), 0)
+
+
+def _power(W, alpha):
+    """W to the power alpha, in place; whole numbers up to 16 by squaring, which is many times faster."""
+    if not alpha.is_integer() or alpha > 16:
+        return W.pow_(alpha)
+    exponent, rest = int(alpha), None
+    while exponent > 1:
+        if exponent % 2:
+            rest = W.clone() if rest is None else rest.mul_(W)
+        W.square_()
+        exponent //= 2
+    return W if rest is None else W.mul_(rest)
+
+
+def _as_given(found, given):
+    """Return a tensor where a tensor was given, an array otherwise."""
+    return found if isinstance(given, torch.Tensor) else found.numpy()
+
+
+def _inner_products(U, alpha, out):
+    """Powers of the inner products of the rows of U, negative ones set to 0, exactly symmetric."""
+    for start in range(0, len(U), BLOCK_ROWS):  # what a block of rows needs stays in the cache
+        rows, after = slice(start, start + BLOCK_ROWS), start + BLOCK_ROWS
+        products = _power((U[rows] @ U[start:].T).clamp_(min=0), alpha)  # (rows, N - start)
+        square = products[:, : len(products)]
+        square.copy_(square.triu() + square.triu(1).T)
+        out[rows, start:] = products
+        out[after:, rows] = products[:, len(products) :].T
+    return out
 
 
 def _adjacency(W):
-    """W checked, scaled to a largest entry of 1, exactly symmetric, with an empty diagonal."""
-    A = square_matrix("W", W).astype(np.float64)
-    if A.min() < -1e-6 * np.abs(A).max():
-        raise ValueError(f"W must be non-negative, got {A.min():.6g}: make it with build_affinity(C)")
-    A = np.maximum(A, 0) / (A.max() or 1.0)
-    asymmetry = np.abs(A - A.T).max()
+    """W scaled to a largest entry of 1, exactly symmetric, with an empty diagonal; a new tensor."""
+    low, high = (bound.item() for bound in W.aminmax())
+    if low < -1e-6 * max(-low, high):
+        raise ValueError(f"W must be non-negative, got {low:.6g}: make it with build_affinity(C)")
+    high = max(high, 0.0) or 1.0
+    asymmetry = max_asymmetry(W) / high
     if asymmetry > 1e-6:
         raise ValueError(
             f"W must be symmetric, but W - Wᵀ reaches {asymmetry:.2g} max(W): make it with build_affinity(C)"
         )
-    A = 0.5 * (A + A.T)
-    np.fill_diagonal(A, 0.0)
-    return A
+    A = torch.div(W, high, out=new_matrix(W)).clamp_(min=0)
+    return (fold(A).mul_(0.5) if asymmetry else A).fill_diagonal_(0.0)

@@ -21,7 +21,7 @@ from .devices import precision as computing_in
 from .gradients import FinetuningGradient, pretraining_gradient
 from .losses import LossWeights, weighted_squared_error
 from .model import SubspaceNetwork
-from .solvers import SOLVERS, make_optimizer, schedule_factor, shrink
+from .solvers import make_optimizer, schedule_factor, shrink
 
 __all__ = ["finetune", "pretrain"]
 
@@ -153,7 +153,8 @@ def finetune(
     correlation : Correlation, optional
         CMSC-DCCA's term, for a model that was built with it.
     solver : {"adam", "closed-form"}
-        Train C, or solve for it at every step and train the autoencoders alone: :mod:`dmsc.closed_form`.
+        Train C, or solve for it at every step and train the autoencoders alone: :mod:`dmsc.closed_form`. (The third
+        solver of methods has a function of its own, :func:`dmsc.scale_path.finetune_scale_path`.)
     tolerance : float, optional
         Stop when the loss fell by less than this share of itself within the last ten epochs.
     **loop
@@ -180,7 +181,7 @@ def finetune(
         raise ValueError(f"the model has no projections for {correlation}: build it with correlation=, without a plan")
     if n_samples != len(model.self_expression.weight):
         raise ValueError(f"the model expresses {len(model.self_expression.weight)} samples, but Xs hold {n_samples}")
-    one_of("solver", solver, SOLVERS)
+    one_of("solver", solver, ("adam", "closed-form"))
     learned = solver == "adam"
     gradient = (FinetuningGradient if learned else ClosedFormGradient)(model, Xs, weights, masks, correlation)
     C = model.self_expression.weight
