@@ -40,6 +40,7 @@ RECIPE = {
     "pretrain_batch_size": 25,
     "pretrain_epochs": 40,
     "finetune_epochs": 10,
+    "paper_epochs": None,
 }
 WAYS = {"float32": {}, "bf16": {"precision": "bf16"}}
 LISTING_RECORD = "bdgp-affinity-seed0-6431ef7e.json"
@@ -102,7 +103,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=[*WAYS])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--fresh", action="store_true", help="run all anew")
-    parser.add_argument("--records", type=Path, default=ROOT / "results" / "records")
+    parser.add_argument("--records", type=Path, default=ROOT / "results" / "benchmarks" / "recipe")
     parser.add_argument("--output", type=Path, default=ROOT / "results" / "benchmarks" / "recipe.json")
     arguments = parser.parse_args()
     device, data = resolve_device(arguments.device), dmsc.load_dataset("bdgp")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from .methods import PostProcessing
 from .self_expression import choose_ridge, ridge_self_expression
@@ -14,13 +15,13 @@ __all__ = ["affinity", "cluster", "raw_self_expression", "unit_rows"]
 
 
 def cluster(
-    C: np.ndarray, n_clusters: int, post: PostProcessing | None = None, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read clusters off coefficients.
+    C: np.ndarray | torch.Tensor, n_clusters: int, post: PostProcessing | None = None, seed: int = 0
+) -> tuple[np.ndarray | torch.Tensor, np.ndarray | torch.Tensor]:
+    """Read clusters off coefficients, on the device where they lie.
 
     Parameters
     ----------
-    C : array (N, N)
+    C : array or tensor (N, N)
         Coefficients.
     n_clusters : int
         K.
@@ -31,15 +32,17 @@ def cluster(
 
     Returns
     -------
-    labels : array (N,), int64
-    W : array (N, N)
-        The affinity.
+    labels : array or tensor (N,), int64
+    W : array or tensor (N, N)
+        The affinity. Both are of C's kind.
     """
     W = affinity(C, n_clusters, post)
     return spectral_clustering(W, n_clusters, assign=post.assign if post else "kmeans", seed=seed), W
 
 
-def affinity(C: np.ndarray, n_clusters: int, post: PostProcessing | None = None) -> np.ndarray:
+def affinity(
+    C: np.ndarray | torch.Tensor, n_clusters: int, post: PostProcessing | None = None
+) -> np.ndarray | torch.Tensor:
     """Return the affinity W (N, N) of coefficients, as :func:`cluster` uses it."""
     if post is None:
         return build_affinity(C)

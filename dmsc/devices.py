@@ -40,8 +40,11 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
 
 
 def as_tensors(Xs: Sequence[np.ndarray], device: str | torch.device = "cpu", scale: float = 1.0) -> list[torch.Tensor]:
-    """Copy views (N, ...) to float32 tensors on a device, multiplied by ``scale``."""
-    return [torch.tensor(X * np.float32(scale), dtype=torch.float32, device=device) for X in Xs]
+    """Copy views (N, ...) to float32 tensors on a device, multiplied by ``scale``; to a card from pinned memory."""
+    tensors = [torch.tensor(X * np.float32(scale), dtype=torch.float32) for X in Xs]
+    if torch.device(device).type == "cuda":
+        tensors = [X.pin_memory() for X in tensors]
+    return [X.to(device, non_blocking=True) for X in tensors]
 
 
 @contextmanager

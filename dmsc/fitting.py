@@ -184,11 +184,11 @@ def fit_network(
             )
     seconds["finetune"] -= checks.seconds
     seconds["selection"] = checks.seconds
-    C = model.coefficients
+    C = model.self_expression.coefficients  # clusters are read off where it lies
     with _timed(seconds, "clustering", device):
         candidates = checks.finish(C, len(second.get("loss", ())))
     histories = {"pretrain": first, "finetune": second}
-    return Fit(C, candidates, checks.ridge, histories, seconds, seed, model, Xs, masks, pretrain_error)
+    return Fit(model.coefficients, candidates, checks.ridge, histories, seconds, seed, model, Xs, masks, pretrain_error)
 
 
 def fit_baseline(dataset: Dataset, method: Baseline, *, seed: int = 0) -> Fit:
@@ -241,20 +241,21 @@ class LabelChecks:
         if epoch not in self.epochs[:-1]:
             return
         began = time.perf_counter()
-        self.look(epoch, model.coefficients)
+        self.look(epoch, model.self_expression.coefficients)
         if self.path is not None:
             save_candidates(self.path, self.found)
         self.seconds += time.perf_counter() - began
 
-    def look(self, epoch: int, C: np.ndarray) -> None:
+    def look(self, epoch: int, C: np.ndarray | torch.Tensor) -> None:
         """Add the candidates of one epoch."""
         self.found = [candidate for candidate in self.found if candidate.epoch < epoch]  # a resumed run repeats some
         for name, post in zip(POST_PROCESSINGS, (None, self.post), strict=True):
             labels, _ = cluster(C, self.n_clusters, post, self.seed)
+            labels = labels.cpu().numpy() if isinstance(labels, torch.Tensor) else labels
             consistency = subspace_consistency(self.X, labels, self.ridge)
             self.found.append(Candidate(epoch, name, labels, consistency))
 
-    def finish(self, C: np.ndarray, epoch: int = 0) -> list[Candidate]:
+    def finish(self, C: np.ndarray | torch.Tensor, epoch: int = 0) -> list[Candidate]:
         """Add those of the last C, after this many epochs, and return all."""
         self.look(epoch, C)
         return self.found

@@ -9,6 +9,7 @@ import torch
 from tiny_course import reproduce_tiny
 
 from dmsc import baselines, files, plots, readers, results, tables, views
+from dmsc.anchors import anchored_clustering, anchored_ridge, choose_anchors
 from dmsc.checkpoints import load_checkpoint
 from dmsc.correlation import Correlation, canonical_correlations, correlation_deficit
 from dmsc.corruption import corrupt
@@ -281,6 +282,55 @@ CASES = [
     ("training: epochs, text", lambda: tune(epochs="9"), TypeError, "epochs must be an integer of at least 0, got '9'"),
     ("training: rate", lambda: tune(learning_rate=0), ValueError, "learning_rate must be positive and finite, got 0"),
     ("training: every", lambda: tune(checkpoint_every=0), ValueError, "checkpoint_every must be an integer"),
+    ("training: solver", lambda: tune(solver="sgd"), ValueError, "got 'sgd'"),
+    ("training: schedule", lambda: tune(schedule="step"), ValueError, "got 'step'"),
+    ("training: precision", lambda: tune(precision="fp8"), ValueError, "got 'fp8'"),
+    ("training: tf32 on the CPU", lambda: tune(precision="tf32"), ValueError, "for CUDA devices, got 'cpu'"),
+    ("training: tolerance", lambda: tune(tolerance=0), ValueError, "tolerance must be positive and finite, got 0"),
+    ("closed form: masks", lambda: tune(solver="closed-form", masks=[HALF]), ValueError, "every view of every sample"),
+    ("closed form: p = 1", lambda: tune(solver="closed-form", weights=LossWeights(norm=1)), ValueError, "got norm=1"),
+    ("method: solver", lambda: preset("affinity", "bdgp", 5, solver="lbfgs"), ValueError, "got 'lbfgs'"),
+    (
+        "method: closed form of L1",
+        lambda: preset("dsc-l1", "orl", 40, solver="closed-form"),
+        ValueError,
+        "needs norm=2 and both lambdas above 0, got norm=1",
+    ),
+    (
+        "method: scale path with correlation",
+        lambda: preset("cmsc-dcca", "digits", 10, solver="scale-path"),
+        ValueError,
+        "trains no encoders",
+    ),
+    ("method: tolerance", lambda: preset("dsc-l2", "orl", 40, pretrain_tolerance=-1), ValueError, "got -1"),
+    ("anchors: too many", lambda: choose_anchors([ROWS], 7), ValueError, "from 1 to 6, got 7"),
+    ("anchors: method", lambda: choose_anchors([ROWS], 2, method="best"), ValueError, "got 'best'"),
+    ("anchored ridge: index", lambda: anchored_ridge([ROWS], [0, 6], 1.0), ValueError, "from 0 to 5, got 6"),
+    ("anchored ridge: twice", lambda: anchored_ridge([ROWS], [0, 0], 1.0), ValueError, "different samples, got 1 in 2"),
+    (
+        "anchored clusters: K",
+        lambda: anchored_clustering(C, 5),
+        ValueError,
+        "n_clusters must be an integer from 1 to 4",
+    ),
+    (
+        "clustering: sparse tensor",
+        lambda: spectral_clustering(torch.eye(6).to_sparse(), 2),
+        TypeError,
+        "pass W.to_dense()",
+    ),
+    (
+        "affinity: complex tensor",
+        lambda: build_affinity(torch.eye(3, dtype=torch.complex64)),
+        TypeError,
+        "complex64",
+    ),
+    (
+        "threshold: tensor not square",
+        lambda: threshold_coefficients(torch.ones(3, 4), 0.5),
+        ValueError,
+        "got shape (3, 4)",
+    ),
     (
         "training: batch",
         lambda: pretrain(model(), [X], epochs=1, batch_size=0),

@@ -10,10 +10,10 @@ from sklearn.linear_model import Lasso
 from test_model import SMALL, VARIANTS, make_variant
 
 from dmsc.devices import as_tensors, resolve_device, seed_everything
-from dmsc.losses import LossWeights, finetuning_terms
+from dmsc.losses import LossWeights, finetuning_terms, weighted_squared_error
 from dmsc.model import SubspaceNetwork
 from dmsc.networks import Architecture, Conv
-from dmsc.solvers import shrink
+from dmsc.solvers import schedule_factor, shrink
 from dmsc.training import finetune, pretrain
 
 WEIGHTS = LossWeights((1.0, 0.5), (1.0,), 1.0, 2.0)
@@ -263,3 +263,55 @@ def test_cuda_agrees_with_the_cpu():
     expected = finetune(model, Xs, epochs=5, weights=WEIGHTS, progress=False)
     found = finetune(on_gpu, [X.cuda() for X in Xs], epochs=5, weights=WEIGHTS, progress=False)
     assert found["loss"] == pytest.approx(expected["loss"], rel=1e-3)
+
+
+def test_pretraining_stops_at_its_tolerance():
+    model, Xs = make()
+    zeros = [torch.zeros_like(X) for X in Xs]
+    whole = float(weighted_squared_error(Xs, zeros, WEIGHTS.reconstruction))
+    options = {"epochs": 60, "weights": WEIGHTS.reconstruction, "learning_rate": 0.01, "progress": False}
+    losses = pretrain(copy.deepcopy(model), Xs, **options)["loss"]
+    tolerance = losses[20] / whole
+    assert len(pretrain(model, Xs, tolerance=tolerance, **options)["loss"]) == 1 + next(
+        epoch for epoch, loss in enumerate(losses) if loss <= losses[20]
+    )
+
+
+def test_finetuning_stops_when_it_stalls():
+    model, Xs = make()
+    options = {"epochs": 400, "weights": WEIGHTS, "learning_rate": 0.01, "progress": False}
+    losses = finetune(model, Xs, tolerance=0.05, **options)["loss"]
+    assert 10 < len(losses) < 400
+    falls = [(a - b) / a for a, b in zip(losses, losses[10:], strict=False)]
+    assert falls[-1] < 0.05 and min(falls[:-1], default=1) >= 0.05
+
+
+def test_the_cosine_schedule_rises_then_falls_to_0():
+    factors = [schedule_factor("cosine", epoch, 40) for epoch in range(40)]
+    assert factors.index(max(factors)) == 4 and max(factors) == 1
+    assert all(a < b for a, b in zip(factors[:4], factors[1:5], strict=True))
+    assert all(a > b for a, b in zip(factors[4:], factors[5:], strict=False)) and factors[-1] < 0.01
+    assert [schedule_factor("constant", epoch, 3) for epoch in range(3)] == [1, 1, 1]
+    assert schedule_factor("cosine", 0, 1) > 0
+
+
+@pytest.mark.parametrize("solver", ["adam", "closed-form"])
+def test_a_schedule_is_resumed_where_it_stopped(tmp_path, solver):
+    model, Xs = make()
+    options = {"weights": WEIGHTS, "schedule": "cosine", "learning_rate": 0.01, "solver": solver, "progress": False}
+
+    class Stop(Exception):
+        pass
+
+    def interrupt(epoch, terms, network):
+        if epoch == 7:
+            raise Stop
+
+    start = copy.deepcopy(model)
+    whole = finetune(model, Xs, epochs=12, **options)
+    files = {"checkpoint": tmp_path / "AE2.pt", "checkpoint_every": 3, "resume": True}
+    with pytest.raises(Stop):
+        finetune(start, Xs, epochs=12, callback=interrupt, **files, **options)
+    assert finetune(start, Xs, epochs=12, **files, **options) == whole
+    for found, expected in zip(start.parameters(), model.parameters(), strict=True):
+        assert torch.equal(found, expected)
