@@ -63,7 +63,9 @@ def show_roofline(works, gflop_per_s, gbyte_per_s):
     ax.annotate(f"{gflop_per_s:.0f} GFLOP/s", (400, gflop_per_s), xytext=(0, 4), textcoords="offset points", fontsize=8)
     for number, (name, (place, reached)) in enumerate(works.items()):
         roof = min(gflop_per_s, gbyte_per_s * place)
-        ax.loglog([place], [roof if reached is None else reached], "o" if reached else "v", color=f"C{number}", label=name)
+        ax.loglog(
+            [place], [roof if reached is None else reached], "o" if reached else "v", color=f"C{number}", label=name
+        )
         ax.axvline(place, color=f"C{number}", linewidth=0.6, linestyle=":")
     ax.set(xlabel="FLOP per byte of memory traffic", ylabel="GFLOP/s")
     ax.legend(fontsize=8, loc="lower right")
@@ -88,7 +90,9 @@ def show_growth(record):
         for curve, (color, style, label) in CURVES.items():
             points = sorted((p["n"], p[quantity]) for p in record["points"] if p["curve"] == curve)
             power = record["slopes"][curve][quantity]
-            ax.loglog(*zip(*points, strict=True), style, color=color, markersize=4, label=f"{label}: $N^{{{power:.1f}}}$")
+            ax.loglog(
+                *zip(*points, strict=True), style, color=color, markersize=4, label=f"{label}: $N^{{{power:.1f}}}$"
+            )
         ax.set(xlabel="samples N", ylabel=name)
         ax.legend(fontsize=7)
     return fig

@@ -24,6 +24,7 @@ EXPECTED = [
     "09_bdgp_listing",
     "10_cmsc_dcca",
     "11_comparison",
+    "12_speed_and_scale",
 ]
 ABSOLUTE_PATH = re.compile(r"(?<![\w.~])/(?:home|root|tmp|work|Users|opt|usr|var|mnt)/|\b[A-Z]:\\\\?\w")
 
