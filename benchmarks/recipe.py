@@ -38,8 +38,8 @@ RECIPE = {
     "schedule": "cosine",
     "learning_rate": 3e-3,
     "pretrain_batch_size": 25,
-    "pretrain_epochs": 80,
-    "finetune_epochs": 20,
+    "pretrain_epochs": 40,
+    "finetune_epochs": 10,
     "paper_epochs": None,
 }
 WAYS = {"float32": {}, "bf16": {"precision": "bf16"}}

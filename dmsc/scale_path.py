@@ -90,7 +90,7 @@ def finetune_scale_path(
     best = min(range(len(SCALES)), key=losses.__getitem__)
     model.scale_latents(before / SCALES[best])
     terms = _terms(model, Xs, weights, solve)
-    fixed = {name: torch.tensor(terms[name]) for name in ("regularization", "self_expression")}
+    fixed = {name: torch.tensor(terms[name], device=Xs[0].device) for name in ("regularization", "self_expression")}
     with torch.no_grad():
         expressed = [model.self_expression(Z) for Z in model.encode(Xs)]  # CZ, (N, d) each
     optimizer = make_optimizer(model.decoders.parameters(), learning_rate)
