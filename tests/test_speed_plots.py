@@ -25,7 +25,11 @@ def test_epochs_have_a_bar_for_every_way():
     fig.canvas.draw()
     for ax, step in zip(fig.axes, ("pretrain", "finetune"), strict=True):
         found = record["steps"][step]
-        assert [bar.get_width() for bar in ax.patches] == [way["median_seconds"] for way in found["ways"].values()]
+        widths = {
+            label.get_text(): bar.get_width() for label, bar in zip(ax.get_yticklabels(), ax.patches, strict=True)
+        }
+        assert widths == {way: values["median_seconds"] for way, values in found["ways"].items()}
+        assert next(iter(widths)) == "listing"
         assert ax.lines[0].get_xdata()[0] == found["limit_seconds"]
 
 
