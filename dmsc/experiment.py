@@ -177,7 +177,7 @@ def _network_record(dataset: Dataset, method: Method, fit: Fit, scores: dict) ->
     second = fit.histories["finetune"]
     return {
         "finetune_epochs_of_paper": method.paper_epochs,
-        "shorter_than_paper": method.paper_epochs is not None and method.finetune_epochs < method.paper_epochs,
+        "shorter_than_paper": method.paper_epochs is not None and fit.epochs < method.paper_epochs,
         "metrics": {"network": scores, "raw": {**raw, "ridge": ridge}},
         "label_free": {
             "self_expression_residual": residual if math.isfinite(residual) else None,  # nan: all latents died

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 import dmsc
 from dmsc import experiment, fitting
@@ -148,3 +149,42 @@ def test_as_many_clusters_as_samples_still_gives_a_record():
     method = preset("dsc-l2", "singles", 4, pretrain_epochs=1, finetune_epochs=1, dim=1)
     scores = run_experiment(data, method, device="cpu", progress=False).record["metrics"]["network"]
     assert scores["plain"]["acc"] == 1.0 and scores["plain"]["eigengap"] is None
+
+
+@pytest.mark.parametrize("solver", ["closed-form", "scale-path"])
+def test_solvers_go_from_data_to_record_and_resume(data, method, solver, tmp_path, monkeypatch):
+    chosen = dmsc.presets.override(method, solver=solver, schedule="cosine", pretrain_batch_size=20)
+    assert run_id(data, chosen, 0) != run_id(data, method, 0)
+    options = {"device": "cpu", "checkpoint_every": 4, "progress": False}
+    whole = run_experiment(data, chosen, **options)
+    assert whole.record["config"]["method"]["solver"] == solver
+    epochs = [c["epoch"] for c in whole.record["selection"]["candidates"][::2]]
+    assert epochs == ([*range(-9, 0), 30] if solver == "scale-path" else [*range(3, 31, 3)])
+
+    class Stop(Exception):
+        pass
+
+    steps, step = [], torch.optim.Adam.step
+
+    def stopping(optimizer, *given):
+        steps.append(1)
+        if len(steps) == 30 * 3 + 10:  # 30 epochs of pre-training take three batches each
+            raise Stop
+        return step(optimizer, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.Adam, "step", stopping)
+        with pytest.raises(Stop):
+            run_experiment(data, chosen, checkpoint_dir=tmp_path, **options)
+    again = run_experiment(data, chosen, checkpoint_dir=tmp_path, resume=True, **options)
+    assert again.record["resumed"] is True
+    assert np.array_equal(again.coefficients, whole.coefficients)
+    assert again.record["metrics"] == whole.record["metrics"]
+
+
+def test_stopping_early_is_said(data, method):
+    chosen = dmsc.presets.override(method, finetune_tolerance=0.5, paper_epochs=30)
+    found = run_experiment(data, chosen, device="cpu", progress=False)
+    ran = len(found.histories["finetune"]["loss"])
+    assert ran < 30 and found.record["shorter_than_paper"] is True
+    assert found.record["selection"]["candidates"][-1]["epoch"] == ran
