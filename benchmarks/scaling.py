@@ -191,7 +191,7 @@ def draw(record: dict, path: Path) -> None:
     """Draw time and memory against N."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(11, 5.4), layout="constrained")
     panels = (("seconds", "seconds"), ("peak_memory_mb", "peak memory (MiB)"))
     for axis, (quantity, name) in zip(axes, panels, strict=True):
         for curve, label in CURVES.items():
@@ -209,7 +209,7 @@ def draw(record: dict, path: Path) -> None:
             )
         axis.set(xlabel="samples N", ylabel=name)
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
+        axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     figure.suptitle("Dense (N × N) and anchored (N × m) self-expression against the number of samples")
     figure.savefig(path, dpi=130)
     plt.close(figure)

@@ -108,7 +108,9 @@ def anchored_embedding(C: np.ndarray | torch.Tensor, n_components: int) -> tuple
     squares, V = (found.flip(-1)[..., :n_components] for found in torch.linalg.eigh(gram))  # sigma^2, descending
     rank = squares > len(columns) * torch.finfo(torch.float64).eps
     V = torch.where(rank, V / squares.clamp_min(0).sqrt().where(rank, torch.ones_like(squares)), 0)
-    F = torch.cat([scaled(block) @ V for block in C.split(BLOCK)])  # (N, k), left singular vectors
+    F = C.new_empty(len(C), n_components, dtype=torch.float64)  # (N, k), left singular vectors
+    for rows, block in zip(F.split(BLOCK), C.split(BLOCK), strict=True):
+        torch.mm(scaled(block), V, out=rows)  # small results between large temporaries would fragment the heap
     F *= torch.where(F.gather(0, F.abs().argmax(0, keepdim=True)) < 0, -1, 1)
     length = F.norm(dim=1, keepdim=True)
     F /= length.where(length > 0, torch.ones_like(length))

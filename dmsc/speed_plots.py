@@ -84,7 +84,7 @@ def show_growth(record):
     -------
     matplotlib.figure.Figure
     """
-    fig, axes = new_figure(1, 2, WIDTH, 3.4)
+    fig, axes = new_figure(1, 2, WIDTH, 4.2)
     panels = (("seconds", "seconds"), ("peak_memory_mb", "peak memory, MiB"))
     for ax, (quantity, name) in zip(np.ravel(axes), panels, strict=True):
         for curve, (color, style, label) in CURVES.items():
@@ -94,7 +94,7 @@ def show_growth(record):
                 *zip(*points, strict=True), style, color=color, markersize=4, label=f"{label}: $N^{{{power:.1f}}}$"
             )
         ax.set(xlabel="samples N", ylabel=name)
-        ax.legend(fontsize=7)
+        ax.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     return fig
 
 
