@@ -29,7 +29,7 @@ def show_epochs(record):
     -------
     matplotlib.figure.Figure
     """
-    fig, axes = new_figure(1, 2, WIDTH, 2.6)
+    fig, axes = new_figure(1, 2, WIDTH, 3.0)
     for ax, (step, title) in zip(np.ravel(axes), STEPS.items(), strict=True):
         found = record["steps"][step]
         ways = sorted(found["ways"], key=lambda way: (way != "listing", way))  # the baseline on top
@@ -37,9 +37,9 @@ def show_epochs(record):
         bars = ax.barh(ways, seconds, color=["C7" if way == "listing" else "C0" for way in ways])
         ax.bar_label(bars, [f" {value:.2f} s" for value in seconds], fontsize=8)
         ax.axvline(found["limit_seconds"], color="C3", linestyle="--", label="arithmetic alone, float32")
-        ax.set(title=title, xlabel="seconds per epoch", xlim=(0, 1.7 * max(seconds)))
+        ax.set(title=title, xlabel="seconds per epoch", xlim=(0, 1.25 * max(seconds)))
         ax.invert_yaxis()
-        ax.legend(fontsize=8, loc="lower right")
+        ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.28))
     return fig
 
 
