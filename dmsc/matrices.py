@@ -62,7 +62,8 @@ def threshold_coefficients(C, ratio):
 
     In each column the entries are kept, largest absolute value first, until their sum *exceeds* ``ratio``
     times the column's l1 norm; the entry that crosses the line is kept, the others become 0. Among equal
-    values the lower row comes first. Sums are taken in float64.
+    values the lower row comes first. Sums are taken in float64; where a running sum equals the line to the
+    last bit, the order of summation decides, and that of a card is not the CPU's.
 
     Parameters
     ----------
