@@ -268,6 +268,7 @@ def train_epochs(
 
 
 def check_views(model: SubspaceNetwork, Xs: Sequence[torch.Tensor], masks: Sequence[torch.Tensor] | None) -> int:
+    """Return N, or say why the views and masks don't fit the model and each other."""
     if len(Xs) != len(model.decoders):
         raise ValueError(f"the model has {len(model.decoders)} views, but Xs hold {len(Xs)}")
     if len({len(X) for X in Xs}) != 1:
