@@ -14,11 +14,11 @@ import time
 
 import torch
 
-from dmsc.fitting import CPU_CHUNK
+from dmsc.experiments.fitting import CPU_CHUNK
+from dmsc.experiments.records import ROOT, environment, save_record
 from dmsc.losses import weighted_squared_error
 from dmsc.model import SubspaceNetwork
 from dmsc.presets import LISTING_NET
-from dmsc.results import ROOT, environment, save_record
 
 BASELINE = "one batch"
 WAYS = {

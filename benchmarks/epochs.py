@@ -35,13 +35,13 @@ from scaling import resident_mb
 from torch.profiler import ProfilerActivity, profile
 
 import dmsc
-from dmsc.closed_form import ClosedFormGradient
 from dmsc.devices import as_tensors, precision, resolve_device
-from dmsc.fitting import build_model
+from dmsc.experiments.fitting import build_model
+from dmsc.experiments.records import ROOT, environment, save_record
 from dmsc.gradients import FinetuningGradient, pretraining_gradient
 from dmsc.model import SubspaceNetwork
-from dmsc.results import ROOT, environment, save_record
-from dmsc.solvers import make_optimizer
+from dmsc.optimization import make_optimizer
+from dmsc.solvers.closed_form import ClosedFormGradient
 
 LANES = 16
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**36)}

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import dmsc
 from dmsc.__main__ import CHECKPOINTS, RECORDS, parse_settings, print_metrics
-from dmsc.corruption import corrupt
-from dmsc.experiment import run_experiment, run_id
+from dmsc.data.corruption import corrupt
+from dmsc.experiments.records import save_record
+from dmsc.experiments.run import run_experiment, run_id
 from dmsc.presets import BASELINES, METHODS
-from dmsc.results import save_record
 
 NETWORKS = [name for name in METHODS if name != "listing"]  # the listing is BDGP's affinity fusion
 

@@ -24,18 +24,18 @@ import torch
 from scaling import Clock
 
 import dmsc
-from dmsc.anchored_training import finetune_anchored
-from dmsc.anchors import anchored_clustering, anchored_ridge, choose_anchors
 from dmsc.clustering import cluster, unit_rows
-from dmsc.data import Dataset
+from dmsc.data.dataset import Dataset
 from dmsc.devices import as_tensors, resolve_device, seed_everything
-from dmsc.fitting import CPU_CHUNK
+from dmsc.experiments.fitting import CPU_CHUNK
+from dmsc.experiments.records import ROOT, environment, save_record
 from dmsc.losses import repeat_last
 from dmsc.methods import Method
 from dmsc.metrics import clustering_accuracy, nmi
 from dmsc.model import SubspaceNetwork
-from dmsc.results import ROOT, environment, save_record
 from dmsc.self_expression import choose_ridge, ridge_self_expression
+from dmsc.solvers.anchored_training import finetune_anchored
+from dmsc.solvers.anchors import anchored_clustering, anchored_ridge, choose_anchors
 from dmsc.training import pretrain
 
 SEEDS = (0, 1, 2)

@@ -13,9 +13,9 @@ import argparse
 
 import dmsc
 from dmsc.clustering import cluster, unit_rows
-from dmsc.fitting import POST_PROCESSINGS, used_views
+from dmsc.experiments.fitting import POST_PROCESSINGS, used_views
+from dmsc.experiments.records import ROOT, environment, save_record
 from dmsc.metrics import clustering_accuracy
-from dmsc.results import ROOT, environment, save_record
 from dmsc.self_expression import RIDGES, choose_ridge, ridge_self_expression
 
 CASES = (("orl", "dsc-l2"), ("coil20", "dsc-l2"), ("eyaleb", "dsc-l2"), ("bdgp", "affinity"))

@@ -29,8 +29,8 @@ from epochs import steps, timed
 
 import dmsc
 from dmsc.devices import as_tensors, resolve_device
-from dmsc.experiment import run_id
-from dmsc.results import ROOT, environment, save_record
+from dmsc.experiments.records import ROOT, environment, save_record
+from dmsc.experiments.run import run_id
 
 EPOCHS = {"pretrain": 2000, "finetune": 1001}
 RECIPE = {

@@ -33,17 +33,17 @@ import numpy as np
 import torch
 
 import dmsc
-from dmsc.anchored_training import finetune_anchored
-from dmsc.anchors import anchored_clustering, anchored_ridge, choose_anchors
 from dmsc.clustering import unit_rows
 from dmsc.devices import resolve_device
-from dmsc.fitting import CPU_CHUNK
+from dmsc.experiments.fitting import CPU_CHUNK
+from dmsc.experiments.records import ROOT, environment, peak_memory_mb, save_record
 from dmsc.losses import LossWeights
 from dmsc.metrics import clustering_accuracy
 from dmsc.model import SubspaceNetwork
 from dmsc.networks import Architecture
-from dmsc.results import ROOT, environment, peak_memory_mb, save_record
 from dmsc.self_expression import choose_ridge, ridge_self_expression
+from dmsc.solvers.anchored_training import finetune_anchored
+from dmsc.solvers.anchors import anchored_clustering, anchored_ridge, choose_anchors
 from dmsc.spectral import build_affinity, spectral_clustering, threshold_coefficients
 from dmsc.training import finetune
 

@@ -3,14 +3,13 @@
 The package is thin: a file per idea, a function per equation. Start with ``notebooks/00_start_here.ipynb``.
 """
 
-from .corruption import corrupt
-from .data import Dataset, list_datasets, load_dataset
+from .data import Dataset, corrupt, list_datasets, load_dataset
 from .estimators import DMSC, DSC, LRR, SSC, SSCOMP, RidgeSelfExpression, estimate_n_clusters
-from .experiment import run_experiment
+from .experiments.records import show_versions
+from .experiments.run import run_experiment
 from .methods import Baseline, Method
 from .model import SubspaceNetwork
 from .presets import BASELINES, METHODS, preset
-from .results import show_versions
 from .self_expression import SelfExpression, ridge_self_expression
 from .spectral import build_affinity, spectral_clustering, spectral_embedding, threshold_coefficients
 from .training import finetune, pretrain

@@ -7,13 +7,15 @@ import ast
 import sys
 from pathlib import Path
 
-from . import __version__, reproduce
-from .corruption import corrupt
-from .data import list_datasets, load_dataset
-from .experiment import run_experiment, run_id
+from . import __version__
+from .data.corruption import corrupt
+from .data.dataset import list_datasets, load_dataset
+from .experiments.records import load_records, save_coefficients, save_record
+from .experiments.run import run_experiment, run_id
+from .experiments.tables import csv_table, family_table, insert_table, markdown_table, of_papers
+from .pages import running
+from .paths import ROOT, write_text
 from .presets import BASELINES, METHODS, preset
-from .results import ROOT, load_records, save_coefficients, save_record, write_text
-from .tables import csv_table, family_table, insert_table, markdown_table, of_papers
 
 RECORDS = ROOT / "results" / "records"
 CHECKPOINTS = ROOT / "results" / "checkpoints"
@@ -145,8 +147,8 @@ def build_parser() -> argparse.ArgumentParser:
     command.set_defaults(act=table)
 
     command = commands.add_parser("reproduce", help="run the notebooks with papermill")
-    reproduce.add_arguments(command)
-    command.set_defaults(act=reproduce.run)
+    running.add_arguments(command)
+    command.set_defaults(act=running.run)
 
     command = commands.add_parser("datasets", help="list the datasets")
     command.set_defaults(act=lambda _: print_list(list_datasets()))

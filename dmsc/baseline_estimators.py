@@ -17,8 +17,8 @@ from sklearn.utils import check_random_state
 
 from .checks import integer, one_of, square_matrix
 from .clustering import affinity
-from .data import Dataset
-from .fitting import Fit, LabelChecks, fit_baseline
+from .data.dataset import Dataset
+from .experiments.fitting import Fit, LabelChecks, fit_baseline
 from .methods import Baseline, PostProcessing
 from .presets import BASELINES
 from .selection import select

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 
 import torch
 from torch import nn
+
+from .paths import replacing
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
@@ -44,8 +45,6 @@ def save_checkpoint(
     generator : torch.Generator, optional
         The order of mini-batches.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     rng = {"torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
     if generator is not None:
         rng["batches"] = generator.get_state()
@@ -59,9 +58,8 @@ def save_checkpoint(
         "rng": rng,
         "config": config,
     }
-    temporary = path.with_name(path.name + ".tmp")
-    torch.save(content, temporary)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        torch.save(content, temporary)
 
 
 def load_checkpoint(

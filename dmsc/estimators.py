@@ -25,9 +25,9 @@ from .baseline_estimators import (
     estimate_n_clusters,
 )
 from .checks import one_of
-from .data import Dataset
+from .data.dataset import Dataset
 from .devices import resolve_device
-from .fitting import Fit, fit_network
+from .experiments.fitting import Fit, fit_network
 from .fusion import FUNCTIONS, PLACES
 from .methods import Method
 from .presets import METHODS, override

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from numbers import Real
 
 from .checks import integer, one_of, positive_number
-from .closed_form import check_closed_form
 from .correlation import Correlation
 from .devices import PRECISIONS
 from .fusion import FUNCTIONS, PLACES
 from .losses import LossWeights
 from .networks import Architecture
-from .solvers import SCHEDULES, SOLVERS
+from .optimization import SCHEDULES, SOLVERS
+from .solvers.closed_form import check_closed_form
 from .spectral import ASSIGNMENTS
 
 __all__ = ["FUSIONS", "Baseline", "Method", "PostProcessing"]

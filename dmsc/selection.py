@@ -8,7 +8,6 @@ post-processing on one scale, and it never sees the true ones.
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from .checks import integer, positive_number
+from .paths import replacing
 
 __all__ = ["Candidate", "check_epochs", "load_candidates", "save_candidates", "select", "subspace_consistency"]
 
@@ -120,12 +120,9 @@ def select(candidates: Sequence[Candidate]) -> Candidate:
 
 def save_candidates(path: str | Path, candidates: Sequence[Candidate]) -> None:
     """Write candidates to an ``.npz`` file, under a temporary name first."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.stem}.tmp.npz")
     columns = ("epoch", "post", "labels", "consistency")
-    np.savez(temporary, **{name: np.array([getattr(c, name) for c in candidates]) for name in columns})
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        np.savez(temporary, **{name: np.array([getattr(c, name) for c in candidates]) for name in columns})
 
 
 def load_candidates(path: str | Path) -> list[Candidate]:

@@ -15,13 +15,13 @@ from tqdm import tqdm
 
 from .checkpoints import load_checkpoint, save_checkpoint
 from .checks import check_masks, integer, one_of, positive_number
-from .closed_form import ClosedFormGradient
 from .correlation import Correlation
 from .devices import precision as computing_in
 from .gradients import FinetuningGradient, pretraining_gradient
 from .losses import LossWeights, weighted_squared_error
 from .model import SubspaceNetwork
-from .solvers import make_optimizer, schedule_factor, shrink
+from .optimization import make_optimizer, schedule_factor, shrink
+from .solvers.closed_form import ClosedFormGradient
 
 __all__ = ["finetune", "pretrain"]
 

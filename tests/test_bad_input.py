@@ -8,14 +8,16 @@ import scipy.sparse
 import torch
 from tiny_course import reproduce_tiny
 
-from dmsc import baselines, files, plots, readers, results, tables, views
-from dmsc.anchors import anchored_clustering, anchored_ridge, choose_anchors
+from dmsc import baselines, plots
 from dmsc.checkpoints import load_checkpoint
 from dmsc.correlation import Correlation, canonical_correlations, correlation_deficit
-from dmsc.corruption import corrupt
-from dmsc.data import Dataset, load_dataset
+from dmsc.data import files, readers, views
+from dmsc.data.corruption import corrupt
+from dmsc.data.dataset import Dataset, load_dataset
 from dmsc.devices import resolve_device
-from dmsc.experiment import run_experiment
+from dmsc.experiments import records as results
+from dmsc.experiments import tables
+from dmsc.experiments.run import run_experiment
 from dmsc.fusion import FusionEncoder, Merge, fuse, fusion_plan
 from dmsc.losses import LossWeights, weighted_squared_error
 from dmsc.methods import Baseline, Method, PostProcessing
@@ -25,6 +27,7 @@ from dmsc.networks import Architecture, Conv, build_decoder, build_encoder
 from dmsc.presets import preset
 from dmsc.selection import check_epochs, select, subspace_consistency
 from dmsc.self_expression import choose_ridge, ridge_self_expression
+from dmsc.solvers.anchors import anchored_clustering, anchored_ridge, choose_anchors
 from dmsc.spectral import build_affinity, spectral_clustering, spectral_embedding, threshold_coefficients
 from dmsc.training import finetune, pretrain
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from dmsc.data import Dataset
+from dmsc.data.dataset import Dataset
+from dmsc.experiments.records import ROOT
 from dmsc.gradients import FinetuningGradient, pretraining_gradient
 from dmsc.presets import preset
-from dmsc.results import ROOT
 from dmsc.spectral import build_affinity, threshold_coefficients
 
 

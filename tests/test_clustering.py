@@ -4,7 +4,7 @@ import numpy as np
 
 import dmsc
 from dmsc.clustering import cluster, raw_self_expression, unit_rows
-from dmsc.corruption import corrupt
+from dmsc.data.corruption import corrupt
 from dmsc.methods import PostProcessing
 from dmsc.self_expression import ridge_self_expression
 

@@ -13,9 +13,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from dmsc import baseline_estimators, baselines, estimators, load_dataset
 from dmsc.clustering import affinity, cluster
-from dmsc.data import Dataset
+from dmsc.data.dataset import Dataset
 from dmsc.estimators import DMSC, DSC, LRR, SSC, SSCOMP, RidgeSelfExpression, estimate_n_clusters
-from dmsc.fitting import fit_baseline, fit_network
+from dmsc.experiments.fitting import fit_baseline, fit_network
 from dmsc.fusion import FUNCTIONS, PLACES
 from dmsc.methods import PostProcessing
 from dmsc.metrics import clustering_accuracy, eigengap

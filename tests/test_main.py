@@ -9,7 +9,7 @@ import time
 import pytest
 
 from dmsc.__main__ import main, parse_settings
-from dmsc.results import ROOT
+from dmsc.experiments.records import ROOT
 
 RUN = [
     "run", "--dataset", "synthetic", "--data", "n_samples=30", "ambient_dim=8",

@@ -13,7 +13,7 @@ from dmsc.devices import as_tensors, resolve_device, seed_everything
 from dmsc.losses import LossWeights, finetuning_terms, weighted_squared_error
 from dmsc.model import SubspaceNetwork
 from dmsc.networks import Architecture, Conv
-from dmsc.solvers import schedule_factor, shrink
+from dmsc.optimization import schedule_factor, shrink
 from dmsc.training import finetune, pretrain
 
 WEIGHTS = LossWeights((1.0, 0.5), (1.0,), 1.0, 2.0)

@@ -1,0 +1,173 @@
+"""Files of published datasets: find, download and verify them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from ..paths import IN_CHECKOUT, ROOT
+
+__all__ = ["KNOWN_FILES", "KnownFile", "cache_folder", "file_hash", "find_file"]
+
+
+class KnownFile(NamedTuple):
+    """Where a published file comes from, and its hash: `algorithm` is "sha256" or "git" (git's blob id)."""
+
+    url: str
+    algorithm: str
+    digest: str
+
+
+def _known(origin, path, digest):
+    """A file of the repository `origin` = OWNER/NAME/raw/COMMIT; a git blob id has 40 digits, SHA-256 64."""
+    return KnownFile(f"https://github.com/{origin}/{path}", "git" if len(digest) == 40 else "sha256", digest)
+
+
+_ADL = (
+    "jd0710/Analysis_Dictionary_Learning_An_Efficient_and_Discriminative_Solution"
+    "/raw/7ce92e97984d90693791252149f9f27439e2b504"
+)
+_CELT = "scutbioinformatics/CELT/raw/3a66b240d7957e7b6dfbe52ba26d0f41f55255a7"
+_DMSC = "mahdiabavisani/Deep-multimodal-subspace-clustering-networks/raw/6f8a811ba8c9f5dd898ed25f976bcaca34c71b3a"
+_DSC = "panji1990/Deep-subspace-clustering-networks/raw/4aa83542b8832c2b4586a53aee2c351bc8faf5c0"
+_DSE_FDMC = "myliu2048/DSE-FDMC/raw/b78d8506cad427013f1bce9ee13daf5ed6e62241"
+_MNIST = (
+    "ljw-struggle/Research-MultiViewLearning-Private/raw/b3bb1a66a522a3c17a14f1dd528b5a984ebc4e29"
+    "/_algorithm/RepresentationLearning/DEC_/data/MNIST/raw"
+)
+
+# fmt: off
+KNOWN_FILES = {
+    "BDGP.mat": _known(
+        _CELT, "BDGP.mat", "dd53d29ad7cfd3adf4caf5203f51387b97981d60cd427798acfe1f2481363e11"),
+    "COIL20.mat": _known(
+        _DSC, "Data/COIL20.mat", "2a35c105dbb327492b90389e55612bcbf39187bc7c408252239903e4ce7d6958"),
+    "COIL100.mat": _known(
+        _DSC, "Data/COIL100.mat", "c1e6f5ef36341a29a770bc0086edc19ad9272124"),
+    "EYB_fc.mat": _known(
+        _DMSC, "Data/EYB_fc.mat", "34bb6b4b7ddb5aa640313db4a24f637ca1c9454d"),
+    "MNIST_USPS.mat": _known(
+        _DSE_FDMC, "data/MNIST_USPS.mat", "0130ae9ce7d395543df841d25e84d99354dcb77993006d390d3c42d4c2e3f056"),
+    "ORL_32x32.mat": _known(
+        _DSC, "Data/ORL_32x32.mat", "c30cb53be2cab2da293eaeb35c1a7c16cad513fa14d0400ad5ed51f03e1ce7c8"),
+    "YaleB_48x42.mat": _known(
+        _ADL, "YaleB.mat", "d012653063bcebaaa7be4f2b44270479dee51079dddbd92a3c52f2b3729dacfa"),
+    "t10k-images-idx3-ubyte.gz": _known(
+        _MNIST, "t10k-images-idx3-ubyte.gz",
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
+    "t10k-labels-idx1-ubyte.gz": _known(
+        _MNIST, "t10k-labels-idx1-ubyte.gz",
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+}
+# fmt: on
+
+
+def cache_folder():
+    """Folder that downloads go to: ``data/`` of a checkout of the repository, else a cache of the user's."""
+    if IN_CHECKOUT:
+        return ROOT / "data"
+    import pooch
+
+    return Path(pooch.os_cache("dmsc"))
+
+
+def file_hash(path, algorithm="sha256"):
+    """Hexadecimal SHA-256 of a file, or with ``algorithm="git"`` its git blob id."""
+    path = Path(path)
+    if algorithm == "git":
+        digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    else:
+        digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def find_file(name):
+    """Path of a published file: from the folder DMSC_DATA, from the cache folder, or freshly downloaded.
+
+    Parameters
+    ----------
+    name : str
+        One of `KNOWN_FILES`.
+
+    Returns
+    -------
+    pathlib.Path
+        The file, its hash verified.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file is in neither folder and can't be downloaded, or DMSC_DATA names no folder.
+    ValueError
+        If the file's hash is wrong. A file in the folder DMSC_DATA is left where it is; one in the cache
+        folder or freshly downloaded is renamed to ``NAME.refused``.
+    """
+    if name not in KNOWN_FILES:
+        raise ValueError(f"unknown file {name!r}; known files: {', '.join(KNOWN_FILES)}")
+    known = KNOWN_FILES[name]
+    if folder := os.environ.get("DMSC_DATA"):
+        folder = Path(folder).expanduser()
+        if not folder.is_dir():
+            raise FileNotFoundError(f"DMSC_DATA must name an existing folder, got {str(folder)!r}")
+        if (folder / name).is_file():
+            found = file_hash(folder / name, known.algorithm)
+            if found != known.digest:
+                raise ValueError(f"{_wrong(folder / name, known, found)}. Remove or replace the file")
+            return folder / name
+    path = cache_folder() / name
+    if path.is_file():
+        _refuse_wrong(path, path, known)
+    else:
+        _download(path, known)
+    return path
+
+
+def _download(path, known):
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _fetch(known.url, part)
+        _refuse_wrong(part, path, known)
+        os.replace(part, path)
+    except OSError as error:
+        raise FileNotFoundError(
+            f"{path.name} isn't here and couldn't be downloaded from {known.url} (expected {known.algorithm} "
+            f"{known.digest}). Put the file in {path.parent}, or in a folder that the environment variable "
+            f"DMSC_DATA names. Cause: {type(error).__name__}: {str(error)[:200]}"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _fetch(url, target):
+    import pooch
+
+    download = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=(10, 60))  # seconds
+    download(url, str(target), None)
+
+
+def _refuse_wrong(path, home, known):
+    """Move `path` aside, beside its `home`, and raise if its hash is wrong."""
+    found = file_hash(path, known.algorithm)
+    if found == known.digest:
+        return
+    names = itertools.chain([".refused"], (f".refused.{i}" for i in itertools.count(1)))
+    aside = next(p for p in (home.with_name(home.name + ending) for ending in names) if not p.exists())
+    path.rename(aside)
+    raise ValueError(f"{_wrong(home, known, found)}. It was set aside as {aside.name}; try again")
+
+
+def _wrong(path, known, found):
+    return (
+        f"{path} isn't the published file (damaged, cut short or changed): expected {known.algorithm} "
+        f"{known.digest}, found {found}"
+    )

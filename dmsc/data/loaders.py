@@ -1,0 +1,247 @@
+"""Loaders of the single datasets. Each returns the fields of a `dmsc.data.Dataset` but its name.
+
+Values stay as the files hold them: 0–255 for ORL and Extended Yale B, 0–1 for the others. See
+``data/README.md`` for origin, terms and shape of every file. Known files are verified by their hash before
+they are read, so their layout is checked no further.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+
+from ..checks import integer
+from .files import find_file
+from .readers import read_idx, read_mat, read_npz, require_numeric
+from .views import crop, edge_map, resize, vectors_as_image, words_as_image
+
+__all__ = ["COMPONENTS", "LOADERS", "OWN_FILES"]
+
+COMPONENTS = {  # parts of a 48×42 face: (top, left, height, width); left is the left of the image
+    "face": (0, 0, 48, 42),
+    "left eye": (3, 0, 16, 18),
+    "right eye": (3, 24, 16, 18),
+    "nose": (14, 12, 18, 18),
+    "mouth": (30, 8, 16, 26),
+}
+
+
+def digits(n_per_class=None, seed=0):
+    """1797 handwritten digits of 8×8 pixels from scikit-learn and their edge maps; needs no download."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = (bunch.images[:, None] / 16).astype(np.float32)  # (N, 1, 8, 8) in [0, 1]
+    return _with_edges(images, bunch.target, n_per_class, seed)
+
+
+def synthetic(n_samples=600, n_clusters=3, subspace_dim=3, ambient_dim=30, noise=0.01, n_views=2, seed=0):
+    """Random union of linear subspaces seen through several views; vectors, made on the spot."""
+    integer("n_clusters", n_clusters, 1)
+    integer("n_samples", n_samples, n_clusters)
+    integer("n_views", n_views, 1)
+    integer("ambient_dim", ambient_dim, 1)
+    integer("subspace_dim", subspace_dim, 1, ambient_dim)
+    integer("seed", seed, 0)
+    if isinstance(noise, bool) or not isinstance(noise, (int, float, np.number)) or not 0 <= noise < math.inf:
+        raise ValueError(f"noise must be a finite number >= 0, got {noise!r}")
+    rng = np.random.default_rng(seed)
+    bases = rng.standard_normal((n_views, n_clusters, ambient_dim, subspace_dim))
+    bases = np.linalg.qr(bases)[0].astype(np.float32)  # (M, K, D, d), orthonormal columns
+    y = np.arange(n_samples) * n_clusters // n_samples  # balanced, one cluster after the other
+    Xs = [np.empty((n_samples, ambient_dim), dtype=np.float32) for _ in range(n_views)]
+    starts = np.searchsorted(y, np.arange(n_clusters + 1))
+    for k in range(n_clusters):
+        rows = slice(starts[k], starts[k + 1])
+        coordinates = rng.standard_normal((starts[k + 1] - starts[k], subspace_dim), dtype=np.float32)
+        for X, basis in zip(Xs, bases[:, k], strict=True):  # the views share the coordinates
+            rng.standard_normal(out=X[rows], dtype=np.float32)
+            X[rows] *= np.float32(noise)
+            X[rows] += coordinates @ basis.T
+    return {"Xs": Xs, "y": y, "n_clusters": n_clusters}
+
+
+def orl():
+    """ORL: 400 faces of 40 people, 32×32, values 0–255."""
+    return _fea_gnd("ORL_32x32.mat")
+
+
+def coil20():
+    """COIL20: 1440 images of 20 objects, 32×32, values 0–1."""
+    return _fea_gnd("COIL20.mat")
+
+
+def coil20_edges():
+    """COIL20 images and their edge maps, two views."""
+    fields = _fea_gnd("COIL20.mat")
+    return _with_edges(fields["Xs"][0], fields["y"])
+
+
+def coil100():
+    """COIL100: 7200 images of 100 objects, 32×32."""
+    return _fea_gnd("COIL100.mat")
+
+
+def eyaleb(subjects=None):
+    """Extended Yale B: 2414 faces of 38 people, 48×42, values 0–255; subjects=K or (first, K) takes K."""
+    faces, y = _eyaleb(subjects)
+    return {"Xs": [faces], "y": y, "view_names": ["face"]}
+
+
+def eyaleb_components(subjects=None):
+    """Extended Yale B in five views of 32×32: face, left eye, right eye, nose, mouth; option subjects."""
+    faces, y = _eyaleb(subjects)
+    Xs = [resize(crop(faces, box), (32, 32)) for box in COMPONENTS.values()]
+    return {"Xs": Xs, "y": y, "view_names": list(COMPONENTS)}
+
+
+def eyb_fc():
+    """Extended Yale B, the DMSC authors' own file: the face and four parts of it, 32×32."""
+    return _modalities(find_file("EYB_fc.mat"))
+
+
+def mnist_usps(n_per_class=200, seed=0):
+    """MNIST and USPS: pairs of digits of one class, 28×28, n_per_class=200 (None: all 500), values 0–1."""
+    mnist, usps, y = read_mat(find_file("MNIST_USPS.mat"), ["X1", "X2", "Y"])
+    y = _labels(y)
+    rows = _per_class(y, n_per_class, seed)
+    Xs = [_column_major(X[rows], (28, 28)) for X in (mnist, usps)]
+    return {"Xs": Xs, "y": y[rows], "view_names": ["MNIST", "USPS"]}
+
+
+def mnist_edges(n_per_class=200, seed=0):
+    """MNIST test images and their edge maps, 28×28, n_per_class=200 (None: all 10000), values 0–1."""
+    images = read_idx(find_file("t10k-images-idx3-ubyte.gz"))
+    y = read_idx(find_file("t10k-labels-idx1-ubyte.gz"))
+    return _with_edges(images[:, None].astype(np.float32) / 255, y, n_per_class, seed)
+
+
+def bdgp():
+    """BDGP: 2500 fly embryos in 5 classes, 1750 visual words and 79 text words, each laid out as 42×42."""
+    data, y = read_mat(find_file("BDGP.mat"), ["data", "truth"], cells=["data"])
+    visual, text = data[0]  # words × samples
+    Xs = [vectors_as_image(visual.T, (42, 42)), words_as_image(text.T, 42)]
+    return {"Xs": Xs, "y": _labels(y), "view_names": ["visual words", "text words"]}
+
+
+LOADERS = {
+    loader.__name__: loader
+    for loader in (digits, synthetic, orl, coil20, coil20_edges, coil100, eyaleb, eyaleb_components, eyb_fc,
+                   mnist_usps, mnist_edges, bdgp)
+}  # fmt: skip
+
+
+def _modalities(path, n_clusters=None):
+    """Views of a .mat file in the layout of the DMSC authors."""
+    label, n_views = read_mat(path, ["Label", "num_modalities"])
+    if n_views.size != 1 or n_views.flat[0] not in range(1, 1001):
+        raise ValueError(f"{path}: num_modalities must be one integer from 1 to 1000, got {n_views.ravel()[:5]}")
+    y = _labels(label, path)
+    names = [f"modality_{i}" for i in range(int(n_views.flat[0]))]
+    Xs = []
+    for name, X in zip(names, read_mat(path, names), strict=True):
+        if X.ndim != 2 or X.shape[1] != len(y):
+            raise ValueError(f"{path}: {name} must be (D, N) with N = {len(y)} labels, got shape {X.shape}")
+        side = math.isqrt(X.shape[0])
+        Xs.append(_column_major(X.T, (side, side)) if side * side == X.shape[0] else X.T)
+    return {"Xs": Xs, "y": y, "view_names": names, "n_clusters": n_clusters}
+
+
+def _own_npz(path, n_clusters=None):
+    """Views of an .npz file."""
+    arrays = read_npz(path)
+    views = sorted((key for key in arrays if re.fullmatch(r"view_\d+", key)), key=lambda key: int(key[5:]))
+    if not views or views != [f"view_{i}" for i in range(len(views))]:
+        raise ValueError(f"{path} must hold view_0, view_1, … without a gap, got: {', '.join(arrays) or 'nothing'}")
+    if unknown := set(arrays) - set(views) - {"y", "view_names", "n_clusters", "masks"}:
+        raise ValueError(
+            f"{path}: unknown array {min(unknown)!r}; other than views it may hold y, view_names, n_clusters, masks"
+        )
+    y = _labels(arrays["y"], path) if "y" in arrays else None
+    if n_clusters is None and "n_clusters" in arrays:
+        if arrays["n_clusters"].size != 1 or arrays["n_clusters"].dtype.kind not in "iu":
+            raise ValueError(f"{path}: n_clusters must be one integer, got {arrays['n_clusters']!r}")
+        n_clusters = int(arrays["n_clusters"].flat[0])
+    if n_clusters is None and y is None:
+        raise ValueError(
+            f"{path} has no labels y: give the number of clusters as an option n_clusters=K, or as the array "
+            "n_clusters in the file"
+        )
+    Xs = []
+    for view in views:
+        require_numeric(arrays[view], f"{path}: {view}")
+        Xs.append(arrays[view][:, None] if arrays[view].ndim == 3 else arrays[view])
+    names = [str(name) for name in np.ravel(arrays["view_names"])] if "view_names" in arrays else None
+    masks = arrays.get("masks")  # (M, N)
+    if masks is not None and masks.ndim != 2:
+        raise ValueError(f"{path}: masks must be of shape (views, samples), got {masks.shape}")
+    return {"Xs": Xs, "y": y, "view_names": names, "n_clusters": n_clusters, "masks": masks}
+
+
+OWN_FILES = {".mat": _modalities, ".npz": _own_npz}
+
+
+def _with_edges(images, y, n_per_class=None, seed=0):
+    rows = _per_class(y, n_per_class, seed)
+    return {
+        "Xs": [images[rows], edge_map(images[rows])],
+        "y": _labels(y[rows]),
+        "view_names": ["image", "edges"],
+    }
+
+
+def _fea_gnd(name):
+    fea, gnd = read_mat(find_file(name), ["fea", "gnd"])
+    return {"Xs": [_column_major(fea, (32, 32))], "y": _labels(gnd), "view_names": ["image"]}
+
+
+def _eyaleb(subjects):
+    (people,) = read_mat(find_file("YaleB_48x42.mat"), ["YaleB"], cells=["YaleB"])
+    subjects = len(people) if subjects is None else subjects
+    first, count = subjects if isinstance(subjects, (tuple, list)) and len(subjects) == 2 else (0, subjects)
+    whole = all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in (first, count))
+    if not whole or first < 0 or count < 1 or first + count > len(people):
+        raise ValueError(
+            f"subjects must be K or (first, K), K consecutive people of the {len(people)} counted from 0, "
+            f"got {subjects!r}"
+        )
+    faces = [person[1] for person in people[first : first + count]]  # each 2016 × number of faces
+    y = np.repeat(np.arange(count), [X.shape[1] for X in faces])
+    return _column_major(np.concatenate(faces, axis=1).T, (48, 42)), y
+
+
+def _column_major(X, size):
+    """Rows (N, height·width), each an image stored column by column, as images (N, 1, height, width)."""
+    height, width = size
+    return X.reshape(-1, 1, width, height).swapaxes(2, 3).astype(np.float32, order="C")
+
+
+def _labels(y, path="labels"):
+    """Any labels as (N,) int64 numbers 0…K−1, in the order of their values."""
+    if y.ndim > 2 or y.size == 0 or y.size != max(y.shape, default=0) or y.dtype.kind not in "biufU":
+        raise ValueError(
+            f"{path}: labels must be a row or column of numbers or strings, got {y.dtype} of shape {y.shape}"
+        )
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise ValueError(f"{path}: labels must be finite, got NaN or an infinite value")
+    return np.unique(y.ravel(), return_inverse=True)[1].astype(np.int64).ravel()
+
+
+def _per_class(y, n_per_class, seed):
+    """Sorted rows of `n_per_class` random samples of every class, or all rows."""
+    integer("seed", seed, 0)
+    if n_per_class is None:
+        return np.arange(len(y))
+    classes, counts = np.unique(y, return_counts=True)
+    integer("n_per_class", n_per_class, 1, int(counts.min()))
+    rng = np.random.default_rng(seed)
+    rows = [rng.choice(np.flatnonzero(y == k), n_per_class, replace=False) for k in classes]
+    return np.sort(np.concatenate(rows))
+
+
+def freeze(array):
+    """Make an array read-only in place and return it."""
+    array.flags.writeable = False
+    return array

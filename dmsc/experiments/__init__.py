@@ -1,0 +1,1 @@
+"""Runs: from a data set and a method to a record, and from records to tables."""

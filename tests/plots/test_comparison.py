@@ -1,0 +1,189 @@
+"""The figures of the comparison show what they were given, each reading and rate at its place."""
+
+from __future__ import annotations
+
+import copy
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from dmsc.plots import comparison as cp
+from dmsc.presets import BASELINES, METHODS
+
+
+@pytest.fixture(autouse=True)
+def drawn(monkeypatch):
+    """Every figure must draw without a warning, keep to the page's width and be forgotten by pyplot."""
+    made = []
+    new_figure = cp.new_figure
+    monkeypatch.setattr(cp, "new_figure", lambda *args: made.append(new_figure(*args)) or made[-1])
+    yield
+    for fig, _ in made:
+        fig.canvas.draw()
+        assert fig.get_size_inches()[0] <= 9
+    assert not plt.get_fignums()
+
+
+def row(method, dataset="digits", variant="", seeds=3, **values):
+    """Make a row of summarize; readings differ by known amounts."""
+    scores = {f"{reading}_acc": value for reading, value in zip(cp.READINGS, (0.5, 0.6, 0.7), strict=True)}
+    scores |= {f"{key}_std": 0.1 for key in scores}
+    return {
+        "dataset": dataset,
+        "variant": variant,
+        "n_clusters": 10,
+        "method": method,
+        "seeds": seeds,
+        **scores,
+        **values,
+    }
+
+
+def bars(ax):
+    """Points (x, y) of each set of error bars, by label."""
+    return {c.get_label(): np.array(c.lines[0].get_xydata()) for c in ax.containers}
+
+
+def shown(fig):
+    return [ax for ax in fig.axes if ax.axison]
+
+
+def test_comparison_puts_every_reading_on_its_methods_line():
+    methods = ["ridge", "affinity", "kmeans", "early-sum", "dsc-l2"]
+    rows = [row(name, plain_acc=k / 10) for k, name in enumerate(methods)]
+    (ax,) = shown(cp.show_comparison(rows))
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["dsc-l2", "early-sum", "affinity", "kmeans", "ridge"]
+    place = dict(zip([tick.get_text() for tick in ax.get_yticklabels()], ax.get_yticks(), strict=True))
+    found = bars(ax)
+    assert set(found) == set(cp.READINGS.values())
+    np.testing.assert_allclose(found["plain affinity"][:, 0], np.arange(5) / 10)
+    for (_, label), lift in zip(cp.READINGS.items(), (0.25, 0, -0.25), strict=True):
+        np.testing.assert_allclose(found[label][:, 1], [place[name] + lift for name in methods])
+    (segment, *_) = ax.containers[0].lines[2][0].get_segments()
+    np.testing.assert_allclose(segment[:, 0], [-0.1, 0.1])  # mean 0, one standard deviation
+    assert ax.get_title() == "digits, 3 seeds"
+
+
+def test_comparison_sets_baselines_apart():
+    (ax,) = shown(cp.show_comparison([row("dsc-l2"), row("ssc"), row("my own")]))
+    (band,) = ax.patches
+    low, high = band.get_y(), band.get_y() + band.get_height()
+    place = dict(zip([tick.get_text() for tick in ax.get_yticklabels()], ax.get_yticks(), strict=True))
+    assert {name for name, y in place.items() if low < y < high} == {"ssc"}
+    assert not shown(cp.show_comparison([row("dsc-l2")]))[0].patches
+
+
+def test_comparison_of_datasets_is_small_multiples_with_gaps_where_there_is_no_row():
+    rows = [row("dsc-l2", "digits"), row("affinity", "digits", seeds=1)]
+    rows += [row("affinity", name, seeds=1) for name in ("orl", "bdgp", "coil20")]
+    fig = cp.show_comparison(rows)
+    assert [ax.get_title() for ax in shown(fig)] == [
+        "digits, 1–3 seeds",
+        *(f"{d}, 1 seed" for d in ("orl", "bdgp", "coil20")),
+    ]
+    digits, orl, *_ = shown(fig)
+    assert digits.get_ylim() == orl.get_ylim()
+    np.testing.assert_allclose(bars(orl)["paper's post-processing"], [[0.6, -1]])
+
+
+def test_comparison_keeps_what_no_run_has_out_and_takes_all_methods():
+    rows = [row(name) for name in [*METHODS, *BASELINES]]
+    rows[0] |= {"selected_acc": np.nan, "selected_acc_std": np.nan}
+    (ax,) = shown(cp.show_comparison(rows))
+    assert len(ax.get_yticks()) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "words"),
+    [
+        ([], {}, "at least one row"),
+        ([row("affinity"), row("affinity")], {}, "two rows of 'affinity' on 'digits'"),
+        ([row("affinity")], {"metric": "f1"}, "metric must be one of 'acc', 'nmi', 'ari', got 'f1'"),
+    ],
+)
+def test_comparison_refuses(rows, options, words):
+    with pytest.raises(ValueError, match=words):
+        cp.show_comparison(rows, **options)
+
+
+def corrupted():
+    """Two methods whose score falls with the rate, at different speeds; rates out of order."""
+    rows = []
+    for method, speed in (("affinity", 0.1), ("ridge", 0.3)):
+        for variant in ("noise 2", "missing 0.5", "", "noise 0.5", "missing 0.25, noise 1"):
+            rate = float(variant.split()[1]) if variant and "," not in variant else 0
+            rows.append(row(method, variant=variant, plain_acc=0.9 - speed * rate, paper_acc=0.8 - speed * rate))
+    return [*rows, row("kmeans")]  # has no corrupted run, so no curve
+
+
+def test_curves_start_at_the_whole_data_and_rise_in_rate():
+    fig = cp.show_curves(corrupted())
+    axes = np.array(fig.axes).reshape(2, 2)
+    assert [ax.get_xlabel() for ax in axes[-1]] == [cp.CORRUPTIONS["missing"], cp.CORRUPTIONS["noise"]]
+    for axes_row, start in zip(axes, (0.9, 0.8), strict=True):
+        for ax, rates in zip(axes_row, ([0, 0.5], [0, 0.5, 2]), strict=True):
+            curves = [np.array(c.lines[0].get_xydata()) for c in ax.containers]
+            assert len(curves) == 2
+            for curve, speed in zip(curves, (0.1, 0.3), strict=True):
+                np.testing.assert_allclose(curve, [(rate, start - speed * rate) for rate in rates])
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["affinity", "ridge"]
+    assert [c.lines[0].get_linestyle() for c in axes[0, 0].containers] == ["-", "--"]
+
+
+def test_curves_of_one_reading():
+    fig = cp.show_curves(corrupted(), readings=["selected"])
+    assert len(fig.axes) == 2 and "chosen without labels" in fig.axes[0].get_ylabel()
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "words"),
+    [
+        ([], {}, "at least one row"),
+        ([row("affinity")], {}, "no row has one of the corruptions missing, noise, occlusion"),
+        ([row("affinity", variant="missing 0.1, noise 1")], {}, "no row has one of the corruptions"),
+        ([row("affinity", variant="noise 1"), row("affinity", "orl")], {}, "of one dataset, got digits, orl"),
+        ([row("affinity", variant="noise 1")] * 2, {}, "two rows of 'affinity' on 'digits' noise 1"),
+        (corrupted(), {"readings": ["raw"]}, "readings must be one of"),
+        (corrupted(), {"metric": "f1"}, "metric must be one of"),
+    ],
+)
+def test_curves_refuse(rows, options, words):
+    with pytest.raises(ValueError, match=words):
+        cp.show_curves(rows, **options)
+
+
+def test_selection_stars_the_choice_in_both_panels():
+    candidates = [
+        {"epoch": epoch, "post": post, "consistency": 0.1 * epoch + lift, "acc": 0.9 - 0.1 * epoch}
+        for epoch in (1, 2, 3)
+        for post, lift in (("plain", 0.0), ("paper", 0.05))
+    ]
+    record = {"selection": {"epoch": 2, "post": "paper", "candidates": candidates}}
+    left, right = cp.show_selection(record).axes
+    for ax, plain, star in ((left, [0.1, 0.2, 0.3], 0.25), (right, [0.8, 0.7, 0.6], 0.7)):
+        lines = {line.get_label(): line.get_xydata() for line in ax.lines}
+        np.testing.assert_allclose(lines["plain affinity"], list(zip((1, 2, 3), plain, strict=True)))
+        np.testing.assert_allclose(lines["chosen"], [[2, star]])
+    for candidate in candidates:  # data without labels
+        del candidate["acc"]
+    left, right = cp.show_selection(record).axes
+    assert [line.get_label() for line in right.lines] and not any(len(line.get_xdata()) for line in right.lines)
+
+
+def record(method, dataset="digits", epochs=50, layers=2):
+    network = {"architecture": {"layers": layers}, "pretrain_epochs": 10, "finetune_epochs": epochs}
+    return {"config": {"dataset": dataset, "method": {"name": method, **({} if method in BASELINES else network)}}}
+
+
+def test_comparable_keeps_the_network_of_most_methods_and_its_baselines():
+    family = [record(name) for name in ("affinity", "dsc-l2", "early-sum")]
+    others = [record("affinity", epochs=1000), record("dsc-l1", layers=3), record("late-sum", epochs=1000)]
+    alone = [record("dsc-l2", "orl"), record("dsc-l2", "orl"), record("ridge", "orl"), record("lrr", "coil20")]
+    records = [others[0], *family, record("ridge"), *others[1:], *alone]
+    before = copy.deepcopy(records)
+    kept, left_out = cp.comparable(records)
+    assert kept == [*family, record("ridge")]
+    assert left_out == [*others, *alone]
+    assert records == before
+    assert cp.comparable([]) == ([], [])

@@ -1,0 +1,172 @@
+"""Anchored self-expression against the dense closed form, brute force, and eigenvectors of the affinity itself."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import eigh
+
+import dmsc
+from dmsc.clustering import unit_rows
+from dmsc.metrics import clustering_accuracy
+from dmsc.self_expression import ridge_self_expression
+from dmsc.solvers import anchored_graph
+from dmsc.solvers.anchors import (
+    anchored_affinity_factor,
+    anchored_clustering,
+    anchored_embedding,
+    anchored_ridge,
+    choose_anchors,
+    threshold_rows,
+)
+from dmsc.spectral import threshold_coefficients
+
+RNG = np.random.default_rng(0)
+ZS = [RNG.standard_normal((23, 4)), RNG.standard_normal((23, 1, 3, 2))]
+ANCHORS = np.array([1, 4, 5, 11, 20])
+C = RNG.standard_normal((23, 5))
+
+
+def subspaces(n_samples=300):
+    return dmsc.load_dataset("synthetic", n_samples=n_samples, n_clusters=4, noise=0.05)
+
+
+@pytest.mark.parametrize("method", ["kmeans", "random"])
+def test_anchors_are_different_samples_in_order_and_repeatable(method):
+    data = subspaces(900)
+    anchors = choose_anchors(data.Xs, 20, method=method, seed=3)
+    assert anchors.dtype == np.int64 and anchors.shape == (20,)
+    assert (np.diff(anchors) > 0).all() and anchors.min() >= 0 and anchors.max() < 900
+    tensors = [torch.tensor(X) for X in data.Xs]
+    assert np.array_equal(anchors, choose_anchors(tensors, 20, method=method, seed=3))
+    assert not np.array_equal(anchors, choose_anchors(data.Xs, 20, method=method, seed=4))
+
+
+def test_kmeans_anchors_stand_nearer_to_all_samples_than_random_ones():
+    centers = 10 * RNG.standard_normal((6, 30))
+    X = np.repeat(centers, 50, axis=0) + RNG.standard_normal((300, 30))
+    assert len({*(choose_anchors([X], 6) // 50)}) == 6  # one anchor for each group
+
+
+def test_anchors_are_filled_up_where_samples_coincide():
+    X = np.repeat(RNG.standard_normal((2, 3)), 10, axis=0)
+    anchors = choose_anchors([X], 7)
+    assert len({*anchors.tolist()}) == 7
+    assert np.array_equal(choose_anchors([X], 20), np.arange(20))
+
+
+@pytest.mark.parametrize("zero_diagonal", [True, False])
+@pytest.mark.parametrize("weights", [None, [0.7, 0.2]])
+def test_all_samples_as_anchors_give_the_dense_closed_form(zero_diagonal, weights):
+    options = {"zero_diagonal": zero_diagonal, "weights": weights}
+    found = anchored_ridge(ZS, np.arange(23), 0.3, block_size=7, **options)
+    torch.testing.assert_close(found, ridge_self_expression(ZS, 0.3, **options), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("zero_diagonal", [True, False])
+@pytest.mark.parametrize("as_input", [np.asarray, torch.tensor])
+def test_every_row_is_the_brute_force_minimizer(zero_diagonal, as_input):
+    weights, ridge = [0.7, 0.2], 0.4
+    anchors = ANCHORS[[3, 0, 4, 1, 2]]  # in any order
+    found = anchored_ridge(
+        [as_input(Z) for Z in ZS], as_input(anchors), ridge, weights=weights, zero_diagonal=zero_diagonal, block_size=6
+    )
+    stacked = np.hstack([np.sqrt(v) * Z.reshape(23, -1) for v, Z in zip(weights, ZS, strict=True)])
+    for i, z in enumerate(stacked):
+        used = [j for j, anchor in enumerate(anchors) if not zero_diagonal or anchor != i]
+        A = stacked[anchors[used]]
+        expected = np.zeros(5)
+        expected[used] = np.linalg.solve(A @ A.T + ridge * np.eye(len(used)), A @ z)
+        np.testing.assert_allclose(found[i], expected, atol=1e-12)
+
+
+def test_float32_result_is_the_rounded_float64_one():
+    Zs = [Z.astype(np.float32) for Z in ZS]
+    found = anchored_ridge(Zs, ANCHORS, 0.3, dtype=torch.float32)
+    assert torch.equal(found, anchored_ridge(Zs, ANCHORS, 0.3).float())
+
+
+@pytest.mark.parametrize("ratio", [0.1, 0.5, 0.9, 1.0])
+def test_thresholding_of_rows_is_that_of_columns(ratio, monkeypatch):
+    monkeypatch.setattr(anchored_graph, "BLOCK", 4)
+    square = RNG.integers(-3, 4, (9, 9)).astype(float)  # with ties
+    square[2] = 0
+    before = square.copy()
+    np.testing.assert_array_equal(threshold_rows(square, ratio), threshold_coefficients(square.T, ratio).T)
+    np.testing.assert_array_equal(square, before)
+
+
+def test_factor_is_that_of_the_affinity():
+    B = np.abs(C)
+    F = anchored_affinity_factor(C)
+    np.testing.assert_allclose(F @ F.T, B @ np.diag(1 / B.sum(0)) @ B.T)
+    np.testing.assert_allclose((F @ F.T).sum(1), B.sum(1))  # the degrees
+    assert anchored_affinity_factor(C.astype(np.float32)).dtype == np.float32
+
+
+def test_embedding_is_that_of_the_normalized_affinity(monkeypatch):
+    monkeypatch.setattr(anchored_graph, "BLOCK", 6)
+    F = anchored_affinity_factor(C)
+    W = F @ F.T
+    root = 1 / np.sqrt(W.sum(1))
+    values, vectors = eigh(np.eye(23) - root[:, None] * W * root)
+    eigenvalues, embedding = anchored_embedding(C, 4)
+    np.testing.assert_allclose(eigenvalues, values[:4], atol=1e-12)
+    expected = vectors[:, :4] * np.sign(vectors[np.abs(vectors[:, :4]).argmax(0), range(4)])
+    np.testing.assert_allclose(embedding, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-9)
+
+
+def test_rows_and_columns_of_zeros_do_no_harm():
+    holey = C.copy()
+    holey[[0, 7]] = 0
+    holey[:, 2] = 0
+    eigenvalues, F = anchored_embedding(holey, 5)
+    assert np.isfinite(F).all() and not F[[0, 7]].any() and not F[:, 4].any()
+    assert eigenvalues[0] == pytest.approx(0, abs=1e-12) and eigenvalues[4] == pytest.approx(1)
+    rows = np.setdiff1d(np.arange(23), [0, 7])
+    np.testing.assert_allclose(F[rows][:, :4], anchored_embedding(C[rows][:, [0, 1, 3, 4]], 4)[1], atol=1e-9)
+    assert not anchored_affinity_factor(holey)[:, 2].any()
+    assert {*anchored_clustering(np.zeros((6, 3)), 2)} <= {0, 1}
+
+
+@pytest.mark.parametrize("limit", [1000, 60])
+def test_subspaces_are_found(limit, monkeypatch):
+    monkeypatch.setattr(anchored_graph, "KMEANS_LIMIT", limit)  # 60: k-means sees a part
+    data = subspaces()
+    rows = unit_rows(data.Xs)
+    anchored = anchored_ridge(rows, choose_anchors(data.Xs, 60), 0.1, dtype=torch.float32)
+    for ratio in (1.0, 0.7):
+        labels = anchored_clustering(anchored, 4, ratio=ratio, seed=1)
+        assert labels.dtype == np.int64 and labels.shape == (300,)
+        assert clustering_accuracy(data.y, labels) > 0.97
+        assert np.array_equal(labels, anchored_clustering(anchored, 4, ratio=ratio, seed=1))
+    assert not anchored_clustering(anchored, 1).any()
+
+
+BAD = [
+    (lambda: choose_anchors([ZS[0]], 24), "n_anchors must be an integer from 1 to 23, got 24"),
+    (lambda: choose_anchors([ZS[0]], 0), "got 0"),
+    (lambda: choose_anchors([ZS[0]], 2, method="best"), "method must be one of 'kmeans', 'random', got 'best'"),
+    (lambda: choose_anchors([ZS[0], ZS[0][:4]], 2), "[23, 4]"),
+    (lambda: choose_anchors([], 2), "got []"),
+    (lambda: anchored_ridge(ZS, [0, 23], 1.0), "anchors must be indices from 0 to 22, got 23"),
+    (lambda: anchored_ridge(ZS, [0, 0, 1], 1.0), "different samples, got 2 in 3"),
+    (lambda: anchored_ridge(ZS, [0.5], 1.0), "anchors must be indices (m,), got torch.float32"),
+    (lambda: anchored_ridge(ZS, [[0]], 1.0), "of shape (1, 1)"),
+    (lambda: anchored_ridge(ZS, [0], -1.0), "ridge must be positive and finite, got -1.0"),
+    (lambda: anchored_ridge(ZS, [0], 1.0, weights=[1.0]), "1 weights for 2 latents"),
+    (lambda: anchored_ridge([ZS[0], ZS[1][:3]], [0], 1.0), "[23, 3]"),
+    (lambda: anchored_ridge(ZS, [0], 1.0, block_size=0), "block_size"),
+    (lambda: threshold_rows(C, 1.5), "ratio must be in (0, 1], got 1.5"),
+    (lambda: anchored_embedding(C, 6), "n_components must be an integer from 1 to 5, got 6"),
+    (lambda: anchored_embedding(C[0], 1), "C must be a matrix (N, m) of floats"),
+    (lambda: anchored_embedding(np.where(C == C[3, 2], np.nan, C), 2), "C must be finite, got column 2"),
+    (lambda: anchored_clustering(C, 6), "n_clusters must be an integer from 1 to 5, got 6"),
+    (lambda: anchored_clustering(C, 2, ratio=0), "ratio must be in (0, 1], got 0"),
+]
+
+
+@pytest.mark.parametrize(("call", "words"), BAD, ids=[words for _, words in BAD])
+def test_bad_input(call, words):
+    with pytest.raises(ValueError) as caught:
+        call()
+    assert words in str(caught.value)
