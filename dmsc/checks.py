@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 
-__all__ = ["check_masks", "integer", "one_of", "positive_number", "square_matrix"]
+__all__ = ["SEED_LIMIT", "check_masks", "integer", "one_of", "positive_number", "square_matrix"]
 
+SEED_LIMIT = 2**32 - 1  # what NumPy and scikit-learn take
 Choice = TypeVar("Choice")
 
 
