@@ -13,7 +13,7 @@ __all__ = ["add_noise", "corrupt", "drop_views", "occlude"]
 
 
 def add_noise(X: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
-    """Add Gaussian noise to a view (N, ...), ``level`` times the standard deviation of its values."""
+    """Add Gaussian noise to a view (N, ...), `level` times the standard deviation of its values."""
     return X + (level * X.std() * rng.standard_normal(X.shape)).astype(X.dtype)
 
 
@@ -59,7 +59,7 @@ def drop_views(n_samples: int, n_views: int, rate: float, rng: np.random.Generat
     Returns
     -------
     array (M, N) of bool
-        True where a sample has the view. Exactly ``round(rate * N * M)`` entries are False.
+        True where a sample has the view. Exactly round(rate · N · M) entries are False.
     """
     masks = np.ones((n_views, n_samples), dtype=bool)
     kept = rng.integers(0, n_views, n_samples)  # one view of each sample is safe
@@ -78,7 +78,7 @@ def corrupt(
     dataset : Dataset
         With all its views.
     missing : float
-        Share of the pairs of sample and view that go missing, see :func:`drop_views`; at most (M - 1) / M.
+        Share of the pairs of sample and view that go missing, see `drop_views`; at most (M - 1) / M.
     noise : float
         Standard deviation of Gaussian noise, in standard deviations of each view.
     occlusion : float in [0, 1]
@@ -89,12 +89,7 @@ def corrupt(
     Returns
     -------
     Dataset
-        Of the same name; ``variant`` says what was done, ``masks`` who has which view (values of missing views are 0).
-
-    Raises
-    ------
-    ValueError
-        If a rate is out of range, or the dataset has missing views already.
+        Of the same name; `variant` says what was done, `masks` who has which view (values of missing views are 0).
 
     Examples
     --------
@@ -122,5 +117,5 @@ def corrupt(
         Xs = [add_noise(X, noise, disturb) for X in Xs]
     if occlusion:
         Xs = [occlude(X, occlusion, cover) for X in Xs]
-    masks = drop_views(dataset.n_samples, dataset.n_views, missing, hide) if missing else None
+    masks = [*drop_views(dataset.n_samples, dataset.n_views, missing, hide)] if missing else None
     return replace(dataset, Xs=Xs, masks=masks, variant=variant)

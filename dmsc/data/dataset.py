@@ -1,17 +1,17 @@
-"""The immutable `Dataset` (views, labels, names) and the registry behind `load_dataset`.
-
-The loaders are in `dmsc.datasets`, files are handled in `dmsc.files`, views are made in `dmsc.views`.
-"""
+"""The immutable `Dataset` (views, labels, names), and `load_dataset`, which makes one from a name or a file."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..checks import integer
 from . import loaders
@@ -39,14 +39,7 @@ class Dataset:
     masks : sequence of bool arrays (N,), optional
         One per view: which samples have it. Each has at least one view; values of views that are missing become 0.
     variant : str
-        What was done to the data, for records and tables (see :func:`dmsc.corruption.corrupt`).
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, values aren't finite numbers, or `n_clusters` is neither given nor known from `y`.
-    TypeError
-        If `Xs` or `n_clusters` is of the wrong type.
+        What was done to the data, for records and tables (see `dmsc.data.corrupt`).
 
     Examples
     --------
@@ -55,14 +48,14 @@ class Dataset:
     """
 
     name: str
-    Xs: tuple
+    Xs: Sequence[np.ndarray]
     y: np.ndarray | None = None
-    view_names: tuple | None = None
-    n_clusters: int | None = None
-    masks: tuple | None = None
+    view_names: Sequence[str] = None  # type: ignore[assignment]  # filled in below
+    n_clusters: int = None  # type: ignore[assignment]  # filled in below
+    masks: Sequence[np.ndarray] | None = None
     variant: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if isinstance(self.Xs, np.ndarray) or not hasattr(self.Xs, "__iter__"):
             raise TypeError(f"Xs must be a list of arrays, one per view, got {type(self.Xs).__name__}")
         Xs = tuple(self.Xs)
@@ -84,27 +77,26 @@ class Dataset:
         integer("n_clusters", n_clusters, 1, n_samples)
         if y is not None and y.max() >= n_clusters:
             raise ValueError(f"labels y must be below n_clusters = {n_clusters}, got {y.max()}")
-        names = [f"view {i}" for i in range(len(Xs))] if self.view_names is None else self.view_names
-        names = tuple(names) if not isinstance(names, str) else (names,)
+        names = tuple(f"view {i}" for i in range(len(Xs))) if self.view_names is None else self.view_names
+        names = (names,) if isinstance(names, str) else tuple(names)
         if len(names) != len(Xs) or not all(isinstance(name, str) for name in names):
             raise ValueError(f"view_names must be {len(Xs)} strings, one per view, got {names!r}")
-        if masks is not None:
-            masks = _frozen_masks(masks, len(Xs), n_samples)
-        fields = {"Xs": Xs, "y": y, "view_names": names, "n_clusters": int(n_clusters), "masks": masks}
+        fields = {"Xs": Xs, "y": y, "view_names": names, "n_clusters": int(n_clusters)}
+        fields["masks"] = None if masks is None else _frozen_masks(masks, len(Xs), n_samples)
         for field, value in fields.items():
             object.__setattr__(self, field, value)
 
     @property
-    def n_samples(self):
+    def n_samples(self) -> int:
         """Number of samples N."""
         return len(self.Xs[0])
 
     @property
-    def n_views(self):
+    def n_views(self) -> int:
         """Number of views M."""
         return len(self.Xs)
 
-    def take(self, indices, name=None):
+    def take(self, indices: Sequence[int] | np.ndarray | slice, name: str | None = None) -> Dataset:
         """Return some of the samples as a new dataset.
 
         Parameters
@@ -119,11 +111,6 @@ class Dataset:
         Dataset
             Its labels are renumbered 0…K−1 if whole classes are left out, and K is the number of classes
             left; without labels K stays, but for at most the number of samples.
-
-        Raises
-        ------
-        ValueError
-            If `indices` doesn't select at least one of the samples.
         """
         try:
             rows = np.atleast_1d(np.arange(self.n_samples)[indices])
@@ -136,12 +123,12 @@ class Dataset:
         else:
             classes, y = np.unique(self.y[rows], return_inverse=True)
             n_clusters = len(classes)
-        Xs = [loaders.freeze(X[rows]) for X in self.Xs]
+        Xs = [_freeze(X[rows]) for X in self.Xs]
         masks = None if self.masks is None else [mask[rows] for mask in self.masks]
         name = self.name if name is None else name
         return Dataset(name, Xs, y, self.view_names, n_clusters, masks, self.variant)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         shapes = ["×".join(map(str, X.shape[1:])) for X in self.Xs]
         views = ", ".join(f"{name} ({shape})" for name, shape in zip(self.view_names, shapes, strict=True))
         labels = "" if self.y is not None else ", no labels"
@@ -149,7 +136,14 @@ class Dataset:
         return f"Dataset({self.name!r}, N={self.n_samples}, K={self.n_clusters}, views: {views}{labels}{variant})"
 
 
-def _frozen_view(X, i, mask=None):
+def _freeze(array: np.ndarray) -> np.ndarray:
+    """Make an array read-only in place and return it."""
+    array.flags.writeable = False
+    return array
+
+
+def _frozen_view(X: ArrayLike, i: int, mask: np.ndarray | None = None) -> np.ndarray:
+    """A view as finite float32 numbers (N, ...), read-only, 0 where the mask says that it is missing."""
     original = np.asarray(X)
     if original.dtype.kind not in "biuf" or original.ndim not in (2, 4) or 0 in original.shape:
         raise ValueError(f"view {i} must be real numbers of shape (N, C, H, W) or (N, D), none of them 0, "
@@ -160,10 +154,11 @@ def _frozen_view(X, i, mask=None):
         X = np.where(mask.reshape(-1, *[1] * (X.ndim - 1)), X, np.float32(0))
     if not np.isfinite(X).all():
         raise ValueError(f"view {i} must hold finite float32 numbers only, got NaN or infinite values")
-    return loaders.freeze(X.copy() if X.flags.writeable and np.may_share_memory(X, original) else X)
+    return _freeze(X.copy() if X.flags.writeable and np.may_share_memory(X, original) else X)
 
 
-def _frozen_masks(masks, n_views, n_samples):
+def _frozen_masks(masks: Sequence[np.ndarray], n_views: int, n_samples: int) -> tuple[np.ndarray, ...]:
+    """One mask (N,) per view, read-only; neither a sample nor a view may have nothing."""
     if len(masks) != n_views or any(mask.shape != (n_samples,) or mask.dtype != bool for mask in masks):
         raise ValueError(f"masks must be {n_views} arrays of {n_samples} bool, one per view, "
                          f"got {[f'{mask.dtype} {mask.shape}' for mask in masks]}")  # fmt: skip
@@ -173,20 +168,21 @@ def _frozen_masks(masks, n_views, n_samples):
         )
     if alone := [i for i, mask in enumerate(masks) if not mask.any()]:
         raise ValueError(f"every view needs a sample, but view {alone[0]} has none: leave it out")
-    return tuple(loaders.freeze(mask) for mask in masks)
+    return tuple(_freeze(mask) for mask in masks)
 
 
-def _frozen_labels(y, n_samples):
+def _frozen_labels(y: ArrayLike, n_samples: int) -> np.ndarray:
+    """Labels (N,) as int64, read-only."""
     y = np.asarray(y)
     if y.shape != (n_samples,) or y.dtype.kind not in "iu":
         raise ValueError(f"y must be {n_samples} integers, one per sample, got {y.dtype} of shape {y.shape}")
     y = y.astype(np.int64)
     if y.min() < 0:
         raise ValueError(f"labels y must be 0…K−1, got {y.min()}")
-    return loaders.freeze(y)
+    return _freeze(y)
 
 
-def list_datasets():
+def list_datasets() -> dict[str, str]:
     """Names of all datasets that `load_dataset` knows, each with a one-line description.
 
     Returns
@@ -194,22 +190,22 @@ def list_datasets():
     dict of str to str
         Description by name.
     """
-    return {name: inspect.getdoc(loader).splitlines()[0] for name, loader in loaders.LOADERS.items()}
+    return {name: (inspect.getdoc(loader) or "").splitlines()[0] for name, loader in loaders.LOADERS.items()}
 
 
-def load_dataset(name, **options):
+def load_dataset(name: str | os.PathLike[str], **options: Any) -> Dataset:
     """Load a dataset by name, or one's own data from a .mat or .npz file.
 
     Parameters
     ----------
     name : str or path-like
-        A name of `list_datasets`, or the path of a file that ends in ``.mat`` (the layout of the DMSC
-        authors: ``modality_0``, …, ``Label``, ``num_modalities``) or ``.npz`` (``view_0``, …, and optionally
-        ``y``, ``view_names``, ``n_clusters``); ``data/README.md`` describes both.
+        A name of `list_datasets`, or the path of a file that ends in .mat (the layout of the DMSC authors:
+        `modality_0`, …, `Label`, `num_modalities`) or .npz (`view_0`, …, and optionally `y`, `view_names`,
+        `n_clusters`, `masks`); data/README.md describes both.
     **options
-        Options of that dataset: digits ``n_per_class``, ``seed``; synthetic ``n_samples``, ``n_clusters``,
-        ``subspace_dim``, ``ambient_dim``, ``noise``, ``n_views``, ``seed``; eyaleb and eyaleb_components
-        ``subjects``; mnist_usps and mnist_edges ``n_per_class``, ``seed``; one's own file ``n_clusters``.
+        Options of that dataset: digits `n_per_class`, `seed`; synthetic `n_samples`, `n_clusters`, `subspace_dim`,
+        `ambient_dim`, `noise`, `n_views`, `seed`; eyaleb and eyaleb_components `subjects`; mnist_usps and mnist_edges
+        `n_per_class`, `seed`; one's own file `n_clusters`.
 
     Returns
     -------
@@ -219,12 +215,8 @@ def load_dataset(name, **options):
 
     Raises
     ------
-    ValueError
-        If the name is unknown, an option has a bad value, or the file is damaged or of another layout.
-    TypeError
-        If the name is no string or path, or there is no such option.
     FileNotFoundError
-        If the file is missing and can't be downloaded.
+        If the file is missing and can't be downloaded: put it where the message says.
 
     Examples
     --------
@@ -233,8 +225,10 @@ def load_dataset(name, **options):
     """
     if not isinstance(name, (str, os.PathLike)):
         raise TypeError(f"name must be the name of a dataset or a path, got {type(name).__name__}")
+    loader: Callable[..., dict[str, Any]]
+    arguments: tuple[Path, ...] = ()
     if isinstance(name, str) and name in loaders.LOADERS:
-        loader, title, arguments = loaders.LOADERS[name], name, ()
+        loader, title = loaders.LOADERS[name], name
     elif Path(name).suffix.lower() in loaders.OWN_FILES:
         path = Path(name).expanduser()
         loader, title, arguments = loaders.OWN_FILES[path.suffix.lower()], path.stem, (path,)
@@ -249,5 +243,5 @@ def load_dataset(name, **options):
         raise TypeError(f"dataset {title!r} has no option {unknown[0]!r}; {allowed}")
     with np.errstate(over="ignore"):  # Dataset reports what float32 can't hold
         fields = loader(*arguments, **options)
-        Xs = [loaders.freeze(np.ascontiguousarray(X, dtype=np.float32)) for X in fields.pop("Xs")]
+        Xs = [_freeze(np.ascontiguousarray(X, dtype=np.float32)) for X in fields.pop("Xs")]
     return Dataset(title, Xs, **fields)

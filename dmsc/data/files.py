@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import itertools
 import os
@@ -10,20 +9,22 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import pooch
+
 from ..paths import IN_CHECKOUT, ROOT
 
 __all__ = ["KNOWN_FILES", "KnownFile", "cache_folder", "file_hash", "find_file"]
 
 
 class KnownFile(NamedTuple):
-    """Where a published file comes from, and its hash: `algorithm` is "sha256" or "git" (git's blob id)."""
+    """Where a published file comes from, and its hash: `algorithm` is "sha256" or "git" (git's id of a blob)."""
 
     url: str
     algorithm: str
     digest: str
 
 
-def _known(origin, path, digest):
+def _known(origin: str, path: str, digest: str) -> KnownFile:
     """A file of the repository `origin` = OWNER/NAME/raw/COMMIT; a git blob id has 40 digits, SHA-256 64."""
     return KnownFile(f"https://github.com/{origin}/{path}", "git" if len(digest) == 40 else "sha256", digest)
 
@@ -67,29 +68,20 @@ KNOWN_FILES = {
 # fmt: on
 
 
-def cache_folder():
-    """Folder that downloads go to: ``data/`` of a checkout of the repository, else a cache of the user's."""
-    if IN_CHECKOUT:
-        return ROOT / "data"
-    import pooch
-
-    return Path(pooch.os_cache("dmsc"))
+def cache_folder() -> Path:
+    """Folder that downloads go to: `data/` of a checkout of the repository, else a cache of the user's."""
+    return ROOT / "data" if IN_CHECKOUT else Path(pooch.os_cache("dmsc"))
 
 
-def file_hash(path, algorithm="sha256"):
-    """Hexadecimal SHA-256 of a file, or with ``algorithm="git"`` its git blob id."""
-    path = Path(path)
-    if algorithm == "git":
-        digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-    else:
-        digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+def file_hash(path: str | Path, algorithm: str = "sha256") -> str:
+    """Hexadecimal SHA-256 of a file, or with `algorithm="git"` what `git hash-object` says."""
+    if algorithm != "git":
+        return pooch.file_hash(str(path), alg=algorithm)
+    content = Path(path).read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def find_file(name):
+def find_file(name: str) -> Path:
     """Path of a published file: from the folder DMSC_DATA, from the cache folder, or freshly downloaded.
 
     Parameters
@@ -105,69 +97,54 @@ def find_file(name):
     Raises
     ------
     FileNotFoundError
-        If the file is in neither folder and can't be downloaded, or DMSC_DATA names no folder.
+        If the file is in neither folder and can't be downloaded, or DMSC_DATA names no folder: put the file where the
+        message says.
     ValueError
-        If the file's hash is wrong. A file in the folder DMSC_DATA is left where it is; one in the cache
-        folder or freshly downloaded is renamed to ``NAME.refused``.
+        If the file's hash is wrong. A file in the folder DMSC_DATA is left where it is; one in the cache folder or
+        freshly downloaded is renamed to NAME.refused.
     """
     if name not in KNOWN_FILES:
         raise ValueError(f"unknown file {name!r}; known files: {', '.join(KNOWN_FILES)}")
     known = KNOWN_FILES[name]
-    if folder := os.environ.get("DMSC_DATA"):
-        folder = Path(folder).expanduser()
+    if os.environ.get("DMSC_DATA"):
+        folder = Path(os.environ["DMSC_DATA"]).expanduser()
         if not folder.is_dir():
             raise FileNotFoundError(f"DMSC_DATA must name an existing folder, got {str(folder)!r}")
-        if (folder / name).is_file():
-            found = file_hash(folder / name, known.algorithm)
-            if found != known.digest:
-                raise ValueError(f"{_wrong(folder / name, known, found)}. Remove or replace the file")
-            return folder / name
+        path = folder / name
+        if path.is_file():
+            if wrong := _what_is_wrong(path, known):
+                raise ValueError(f"{wrong}. Remove or replace the file")
+            return path
     path = cache_folder() / name
-    if path.is_file():
-        _refuse_wrong(path, path, known)
-    else:
+    if not path.is_file():
         _download(path, known)
+    if wrong := _what_is_wrong(path, known):
+        endings = itertools.chain([".refused"], (f".refused.{i}" for i in itertools.count(1)))
+        aside = next(p for p in (path.with_name(name + ending) for ending in endings) if not p.exists())
+        path.rename(aside)
+        raise ValueError(f"{wrong}. It was set aside as {aside.name}; try again")
     return path
 
 
-def _download(path, known):
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+def _download(path: Path, known: KnownFile) -> None:
+    """Fetch a file, under a temporary name until it is whole. Its hash is the caller's: pooch knows none of git's."""
+    pooch.get_logger().setLevel("WARNING")  # or it announces every step
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _fetch(known.url, part)
-        _refuse_wrong(part, path, known)
-        os.replace(part, path)
+        pooch.retrieve(known.url, None, path.name, path.parent, progressbar=sys.stderr.isatty())
     except OSError as error:
         raise FileNotFoundError(
             f"{path.name} isn't here and couldn't be downloaded from {known.url} (expected {known.algorithm} "
             f"{known.digest}). Put the file in {path.parent}, or in a folder that the environment variable "
             f"DMSC_DATA names. Cause: {type(error).__name__}: {str(error)[:200]}"
         ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
-def _fetch(url, target):
-    import pooch
-
-    download = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=(10, 60))  # seconds
-    download(url, str(target), None)
-
-
-def _refuse_wrong(path, home, known):
-    """Move `path` aside, beside its `home`, and raise if its hash is wrong."""
-    found = file_hash(path, known.algorithm)
-    if found == known.digest:
-        return
-    names = itertools.chain([".refused"], (f".refused.{i}" for i in itertools.count(1)))
-    aside = next(p for p in (home.with_name(home.name + ending) for ending in names) if not p.exists())
-    path.rename(aside)
-    raise ValueError(f"{_wrong(home, known, found)}. It was set aside as {aside.name}; try again")
-
-
-def _wrong(path, known, found):
+def _what_is_wrong(path: Path, known: KnownFile) -> str:
+    """Say that a file isn't the published one, or nothing."""
+    digest = file_hash(path, known.algorithm)
+    if digest == known.digest:
+        return ""
     return (
         f"{path} isn't the published file (damaged, cut short or changed): expected {known.algorithm} "
-        f"{known.digest}, found {found}"
+        f"{known.digest}, found {digest}"
     )

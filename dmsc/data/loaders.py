@@ -1,14 +1,17 @@
 """Loaders of the single datasets. Each returns the fields of a `dmsc.data.Dataset` but its name.
 
-Values stay as the files hold them: 0–255 for ORL and Extended Yale B, 0–1 for the others. See
-``data/README.md`` for origin, terms and shape of every file. Known files are verified by their hash before
-they are read, so their layout is checked no further.
+Values stay as the files hold them: 0–255 for ORL and Extended Yale B, 0–1 for the others. See data/README.md for
+origin, terms and shape of every file. Known files are verified by their hash before they are read, so their layout is
+checked no further.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +31,10 @@ COMPONENTS = {  # parts of a 48×42 face: (top, left, height, width); left is th
 }
 
 
-def digits(n_per_class=None, seed=0):
+Fields = dict[str, Any]
+
+
+def digits(n_per_class: int | None = None, seed: int = 0) -> Fields:
     """1797 handwritten digits of 8×8 pixels from scikit-learn and their edge maps; needs no download."""
     from sklearn.datasets import load_digits
 
@@ -37,7 +43,15 @@ def digits(n_per_class=None, seed=0):
     return _with_edges(images, bunch.target, n_per_class, seed)
 
 
-def synthetic(n_samples=600, n_clusters=3, subspace_dim=3, ambient_dim=30, noise=0.01, n_views=2, seed=0):
+def synthetic(
+    n_samples: int = 600,
+    n_clusters: int = 3,
+    subspace_dim: int = 3,
+    ambient_dim: int = 30,
+    noise: float = 0.01,
+    n_views: int = 2,
+    seed: int = 0,
+) -> Fields:
     """Random union of linear subspaces seen through several views; vectors, made on the spot."""
     integer("n_clusters", n_clusters, 1)
     integer("n_samples", n_samples, n_clusters)
@@ -63,46 +77,46 @@ def synthetic(n_samples=600, n_clusters=3, subspace_dim=3, ambient_dim=30, noise
     return {"Xs": Xs, "y": y, "n_clusters": n_clusters}
 
 
-def orl():
+def orl() -> Fields:
     """ORL: 400 faces of 40 people, 32×32, values 0–255."""
     return _fea_gnd("ORL_32x32.mat")
 
 
-def coil20():
+def coil20() -> Fields:
     """COIL20: 1440 images of 20 objects, 32×32, values 0–1."""
     return _fea_gnd("COIL20.mat")
 
 
-def coil20_edges():
+def coil20_edges() -> Fields:
     """COIL20 images and their edge maps, two views."""
     fields = _fea_gnd("COIL20.mat")
     return _with_edges(fields["Xs"][0], fields["y"])
 
 
-def coil100():
+def coil100() -> Fields:
     """COIL100: 7200 images of 100 objects, 32×32."""
     return _fea_gnd("COIL100.mat")
 
 
-def eyaleb(subjects=None):
+def eyaleb(subjects: int | tuple[int, int] | None = None) -> Fields:
     """Extended Yale B: 2414 faces of 38 people, 48×42, values 0–255; subjects=K or (first, K) takes K."""
     faces, y = _eyaleb(subjects)
     return {"Xs": [faces], "y": y, "view_names": ["face"]}
 
 
-def eyaleb_components(subjects=None):
+def eyaleb_components(subjects: int | tuple[int, int] | None = None) -> Fields:
     """Extended Yale B in five views of 32×32: face, left eye, right eye, nose, mouth; option subjects."""
     faces, y = _eyaleb(subjects)
     Xs = [resize(crop(faces, box), (32, 32)) for box in COMPONENTS.values()]
     return {"Xs": Xs, "y": y, "view_names": list(COMPONENTS)}
 
 
-def eyb_fc():
+def eyb_fc() -> Fields:
     """Extended Yale B, the DMSC authors' own file: the face and four parts of it, 32×32."""
     return _modalities(find_file("EYB_fc.mat"))
 
 
-def mnist_usps(n_per_class=200, seed=0):
+def mnist_usps(n_per_class: int | None = 200, seed: int = 0) -> Fields:
     """MNIST and USPS: pairs of digits of one class, 28×28, n_per_class=200 (None: all 500), values 0–1."""
     mnist, usps, y = read_mat(find_file("MNIST_USPS.mat"), ["X1", "X2", "Y"])
     y = _labels(y)
@@ -111,14 +125,14 @@ def mnist_usps(n_per_class=200, seed=0):
     return {"Xs": Xs, "y": y[rows], "view_names": ["MNIST", "USPS"]}
 
 
-def mnist_edges(n_per_class=200, seed=0):
+def mnist_edges(n_per_class: int | None = 200, seed: int = 0) -> Fields:
     """MNIST test images and their edge maps, 28×28, n_per_class=200 (None: all 10000), values 0–1."""
     images = read_idx(find_file("t10k-images-idx3-ubyte.gz"))
     y = read_idx(find_file("t10k-labels-idx1-ubyte.gz"))
     return _with_edges(images[:, None].astype(np.float32) / 255, y, n_per_class, seed)
 
 
-def bdgp():
+def bdgp() -> Fields:
     """BDGP: 2500 fly embryos in 5 classes, 1750 visual words and 79 text words, each laid out as 42×42."""
     data, y = read_mat(find_file("BDGP.mat"), ["data", "truth"], cells=["data"])
     visual, text = data[0]  # words × samples
@@ -126,14 +140,14 @@ def bdgp():
     return {"Xs": Xs, "y": _labels(y), "view_names": ["visual words", "text words"]}
 
 
-LOADERS = {
-    loader.__name__: loader
-    for loader in (digits, synthetic, orl, coil20, coil20_edges, coil100, eyaleb, eyaleb_components, eyb_fc,
-                   mnist_usps, mnist_edges, bdgp)
-}  # fmt: skip
+ALL: tuple[Callable[..., Fields], ...] = (
+    digits, synthetic, orl, coil20, coil20_edges, coil100, eyaleb, eyaleb_components, eyb_fc, mnist_usps, mnist_edges,
+    bdgp,
+)  # fmt: skip
+LOADERS = {loader.__name__: loader for loader in ALL}
 
 
-def _modalities(path, n_clusters=None):
+def _modalities(path: Path, n_clusters: int | None = None) -> Fields:
     """Views of a .mat file in the layout of the DMSC authors."""
     label, n_views = read_mat(path, ["Label", "num_modalities"])
     if n_views.size != 1 or n_views.flat[0] not in range(1, 1001):
@@ -149,7 +163,7 @@ def _modalities(path, n_clusters=None):
     return {"Xs": Xs, "y": y, "view_names": names, "n_clusters": n_clusters}
 
 
-def _own_npz(path, n_clusters=None):
+def _own_npz(path: Path, n_clusters: int | None = None) -> Fields:
     """Views of an .npz file."""
     arrays = read_npz(path)
     views = sorted((key for key in arrays if re.fullmatch(r"view_\d+", key)), key=lambda key: int(key[5:]))
@@ -180,10 +194,11 @@ def _own_npz(path, n_clusters=None):
     return {"Xs": Xs, "y": y, "view_names": names, "n_clusters": n_clusters, "masks": masks}
 
 
-OWN_FILES = {".mat": _modalities, ".npz": _own_npz}
+OWN_FILES: dict[str, Callable[..., Fields]] = {".mat": _modalities, ".npz": _own_npz}
 
 
-def _with_edges(images, y, n_per_class=None, seed=0):
+def _with_edges(images: np.ndarray, y: np.ndarray, n_per_class: int | None = None, seed: int = 0) -> Fields:
+    """Images (N, C, H, W) and their edge maps, of so many samples per class."""
     rows = _per_class(y, n_per_class, seed)
     return {
         "Xs": [images[rows], edge_map(images[rows])],
@@ -192,12 +207,14 @@ def _with_edges(images, y, n_per_class=None, seed=0):
     }
 
 
-def _fea_gnd(name):
+def _fea_gnd(name: str) -> Fields:
+    """Images of 32×32 in the layout of many published .mat files: fea (N, 1024) and gnd."""
     fea, gnd = read_mat(find_file(name), ["fea", "gnd"])
     return {"Xs": [_column_major(fea, (32, 32))], "y": _labels(gnd), "view_names": ["image"]}
 
 
-def _eyaleb(subjects):
+def _eyaleb(subjects: int | tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Faces (N, 1, 48, 42) and labels of some or all people."""
     (people,) = read_mat(find_file("YaleB_48x42.mat"), ["YaleB"], cells=["YaleB"])
     subjects = len(people) if subjects is None else subjects
     first, count = subjects if isinstance(subjects, (tuple, list)) and len(subjects) == 2 else (0, subjects)
@@ -212,13 +229,13 @@ def _eyaleb(subjects):
     return _column_major(np.concatenate(faces, axis=1).T, (48, 42)), y
 
 
-def _column_major(X, size):
+def _column_major(X: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Rows (N, height·width), each an image stored column by column, as images (N, 1, height, width)."""
     height, width = size
     return X.reshape(-1, 1, width, height).swapaxes(2, 3).astype(np.float32, order="C")
 
 
-def _labels(y, path="labels"):
+def _labels(y: np.ndarray, path: Path | str = "labels") -> np.ndarray:
     """Any labels as (N,) int64 numbers 0…K−1, in the order of their values."""
     if y.ndim > 2 or y.size == 0 or y.size != max(y.shape, default=0) or y.dtype.kind not in "biufU":
         raise ValueError(
@@ -229,7 +246,7 @@ def _labels(y, path="labels"):
     return np.unique(y.ravel(), return_inverse=True)[1].astype(np.int64).ravel()
 
 
-def _per_class(y, n_per_class, seed):
+def _per_class(y: np.ndarray, n_per_class: int | None, seed: int) -> np.ndarray:
     """Sorted rows of `n_per_class` random samples of every class, or all rows."""
     integer("seed", seed, 0)
     if n_per_class is None:
@@ -239,9 +256,3 @@ def _per_class(y, n_per_class, seed):
     rng = np.random.default_rng(seed)
     rows = [rng.choice(np.flatnonzero(y == k), n_per_class, replace=False) for k in classes]
     return np.sort(np.concatenate(rows))
-
-
-def freeze(array):
-    """Make an array read-only in place and return it."""
-    array.flags.writeable = False
-    return array

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import zipfile
 import zlib
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.io
@@ -13,7 +15,7 @@ import scipy.io
 __all__ = ["read_idx", "read_mat", "read_npz", "require_numeric"]
 
 
-def read_mat(path, names, cells=()):
+def read_mat(path: str | Path, names: Sequence[str], cells: Collection[str] = ()) -> list[np.ndarray]:
     """Read variables of a MATLAB file (up to version 7).
 
     Parameters
@@ -29,35 +31,28 @@ def read_mat(path, names, cells=()):
     -------
     list of ndarray
         The variables, in the order of `names`.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file can't be read, lacks a variable, or a variable is of another kind.
     """
     path = _existing(path)
     try:
-        found = scipy.io.loadmat(path, appendmat=False, variable_names=list(names))
-        listed = [] if all(name in found for name in names) else [v[0] for v in scipy.io.whosmat(path, False)]
+        variables = scipy.io.loadmat(path, appendmat=False, variable_names=list(names))
+        listed = [] if all(name in variables for name in names) else [v[0] for v in scipy.io.whosmat(path, False)]
     except NotImplementedError:
         raise ValueError(f"{path} is a MATLAB 7.3 file, which isn't read here: save it with '-v7'") from None
     except Exception as error:  # damaged files fail anywhere in the parser
         raise ValueError(f"{path} can't be read as a MATLAB file ({type(error).__name__}: {error})") from None
     for name in names:
-        if name not in found:
+        if name not in variables:
             raise ValueError(f"{path} has no variable {name!r}; it holds: {', '.join(listed) or 'nothing'}")
-        value = found[name]
+        value = variables[name]
         if name in cells:
             if not isinstance(value, np.ndarray) or value.dtype != object:
                 raise ValueError(f"{path}: variable {name!r} must be a cell array")
         else:
             require_numeric(value, f"{path}: variable {name!r}")
-    return [found[name] for name in names]
+    return [variables[name] for name in names]
 
 
-def require_numeric(value, what):
+def require_numeric(value: Any, what: str) -> None:
     """Raise ValueError unless `value` is a full array of real numbers; `what` names it in the message."""
     kind = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
@@ -67,7 +62,7 @@ def require_numeric(value, what):
         )
 
 
-def read_npz(path):
+def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     """Read all arrays of an .npz file; pickled objects are refused.
 
     Parameters
@@ -79,13 +74,6 @@ def read_npz(path):
     -------
     dict of str to ndarray
         The arrays by name.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file can't be read or holds an object array.
     """
     path = _existing(path)
     if not zipfile.is_zipfile(path):
@@ -103,7 +91,7 @@ def read_npz(path):
     return arrays
 
 
-def read_idx(path):
+def read_idx(path: str | Path) -> np.ndarray:
     """Read a gzip-compressed IDX file of unsigned bytes (the MNIST format).
 
     Parameters
@@ -115,13 +103,6 @@ def read_idx(path):
     -------
     ndarray, uint8
         The array, of the shape the file states.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is no IDX file of bytes, or its length doesn't agree with its shape.
     """
     path = _existing(path)
     try:
@@ -135,12 +116,11 @@ def read_idx(path):
     shape = tuple(int(n) for n in np.frombuffer(content[4:start], ">u4"))
     expected = int(np.prod(shape, dtype=object))
     if len(content) - start != expected:
-        found = len(content) - start
-        raise ValueError(f"{path} must hold {expected} bytes for its shape {shape}, got {found}")
+        raise ValueError(f"{path} must hold {expected} bytes for its shape {shape}, got {len(content) - start}")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
-def _existing(path):
+def _existing(path: str | Path) -> Path:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")

@@ -11,12 +11,12 @@ from scipy.ndimage import correlate1d
 __all__ = ["crop", "edge_map", "resize", "vectors_as_image", "words_as_image"]
 
 
-def edge_map(images):
+def edge_map(images: np.ndarray) -> np.ndarray:
     """Sobel gradient magnitude of every image, on the value range of the images.
 
-    The magnitude of the 3×3 Sobel gradient of an image with values in ``[0, r]`` never exceeds ``r·√20``. It
-    is divided by ``√20``, one constant for all images, so edges lie in ``[0, r]`` too and are comparable
-    across images. The border repeats the outermost pixels.
+    The magnitude of the 3×3 Sobel gradient of an image with values in [0, r] never exceeds r·√20. It is divided by √20,
+    one constant for all images, so edges lie in [0, r] too and are comparable across images. The border repeats the
+    outermost pixels.
 
     Parameters
     ----------
@@ -28,24 +28,19 @@ def edge_map(images):
     ndarray (N, C, H, W), float32
         Edge maps, non-negative.
 
-    Raises
-    ------
-    ValueError
-        If `images` isn't a 4-D numeric array.
-
     References
     ----------
     Gao et al., "Cross-Modal Subspace Clustering via Deep Canonical Correlation Analysis", AAAI 2020: an image
     and its edge map as two modalities.
     """
     images = _images(images)
-    slope, smooth = np.float32([-1, 0, 1]), np.float32([1, 2, 1])
+    slope, smooth = np.array([[-1, 0, 1], [1, 2, 1]], dtype=np.float32)  # Sobel: a slope one way, smooth the other
     dx = correlate1d(correlate1d(images, slope, axis=3, mode="nearest"), smooth, axis=2, mode="nearest")
     dy = correlate1d(correlate1d(images, slope, axis=2, mode="nearest"), smooth, axis=3, mode="nearest")
     return np.hypot(dx, dy) / np.float32(np.sqrt(20))  # (N, C, H, W)
 
 
-def crop(images, box):
+def crop(images: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     """Cut the same box out of every image.
 
     Parameters
@@ -59,11 +54,6 @@ def crop(images, box):
     -------
     ndarray (N, C, height, width), float32
         The cut images.
-
-    Raises
-    ------
-    ValueError
-        If the box isn't four integers or leaves the image.
     """
     images = _images(images)
     values = tuple(box) if np.ndim(box) == 1 else ()
@@ -76,7 +66,7 @@ def crop(images, box):
     return np.ascontiguousarray(images[:, :, top : top + height, left : left + width])
 
 
-def resize(images, size):
+def resize(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize every image by linear interpolation, averaging over the pixels it leaves out (antialiasing).
 
     Parameters
@@ -90,11 +80,6 @@ def resize(images, size):
     -------
     ndarray (N, C, height, width), float32
         Resized images; values never leave the range of the input, and a constant image stays constant.
-
-    Raises
-    ------
-    ValueError
-        If `size` isn't two positive integers.
     """
     images = _images(images)
     height, width = _size(size)
@@ -103,13 +88,13 @@ def resize(images, size):
     return np.clip(rows @ images @ columns.T, images.min(), images.max())  # without the rounding
 
 
-def vectors_as_image(X, size):
+def vectors_as_image(X: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Pad vectors with zeros at the end and lay them out as one-channel images, row by row.
 
     Parameters
     ----------
     X : ndarray (N, D)
-        One vector per row, ``D <= height·width``.
+        One vector per row, D ≤ height·width.
     size : (height, width)
         Image size in pixels. The BDGP listing lays 1750 visual words out as 42×42 (1764 pixels).
 
@@ -117,11 +102,6 @@ def vectors_as_image(X, size):
     -------
     ndarray (N, 1, height, width), float32
         Images with the same inner products as the vectors.
-
-    Raises
-    ------
-    ValueError
-        If `X` isn't 2-D or its vectors don't fit in an image of that size.
     """
     X = _vectors(X)
     height, width = _size(size)
@@ -133,13 +113,12 @@ def vectors_as_image(X, size):
     return padded.reshape(n_samples, 1, height, width)
 
 
-def words_as_image(X, size):
+def words_as_image(X: np.ndarray, size: int) -> np.ndarray:
     """Show every word of a word vector as one square of pixels on a framed square board.
 
-    The board has ``b = ⌈√D⌉`` squares a side, filled row by row with the D words and then left empty; a
-    square has ``s = ⌊size / b⌋`` pixels a side and holds the word's value in each of them; what is left of
-    the image is a frame of zeros. So every word weighs the same, and inner products are exactly ``s²`` times
-    those of the vectors.
+    The board has b = ⌈√D⌉ squares a side, filled row by row with the D words and then left empty; a square has
+    s = ⌊size / b⌋ pixels a side and holds the word's value in each of them; what is left of the image is a frame of
+    zeros. So every word weighs the same, and inner products are exactly s² times those of the vectors.
 
     Parameters
     ----------
@@ -153,11 +132,6 @@ def words_as_image(X, size):
     -------
     ndarray (N, 1, size, size), float32
         The images.
-
-    Raises
-    ------
-    ValueError
-        If `X` isn't 2-D or `size` leaves less than a pixel to a word.
     """
     X = _vectors(X)
     size = _size((size, size))[0]
@@ -171,28 +145,28 @@ def words_as_image(X, size):
     return np.pad(squares, ((0, 0), (0, 0), (before, after), (before, after)))
 
 
-def _images(images):
+def _images(images: np.ndarray) -> np.ndarray:
     images = np.asarray(images)
     if images.ndim != 4 or images.dtype.kind not in "biuf":
         raise ValueError(f"images must be real numbers (N, C, H, W), got {images.dtype} of shape {images.shape}")
     return images.astype(np.float32, copy=False)
 
 
-def _vectors(X):
+def _vectors(X: np.ndarray) -> np.ndarray:
     X = np.asarray(X)
     if X.ndim != 2 or X.dtype.kind not in "biuf" or X.shape[1] == 0:
         raise ValueError(f"X must be real numbers (N, D), got {X.dtype} of shape {X.shape}")
     return X.astype(np.float32, copy=False)
 
 
-def _size(size):
+def _size(size: tuple[int, int]) -> tuple[int, int]:
     values = tuple(size) if np.ndim(size) == 1 else ()
     if len(values) != 2 or not all(isinstance(v, (int, np.integer)) and v >= 1 for v in values):
         raise ValueError(f"size must be positive integers (height, width), got {size!r}")
     return values
 
 
-def _interpolation(n_in, n_out):
+def _interpolation(n_in: int, n_out: int) -> np.ndarray:
     """Weights (n_out, n_in) of linear interpolation; a triangle is as wide as the larger of both pixels."""
     scale = n_in / n_out
     centers = (np.arange(n_out) + 0.5) * scale - 0.5  # where output pixels lie among input pixels

@@ -84,11 +84,11 @@ def test_the_block_may_be_anywhere_and_nothing_else_changes():
 
 
 def test_what_is_asked_for_is_done(data):
-    found = corrupt(data, missing=0.4, noise=0.2, occlusion=0.25)
-    assert found.name == "mine" and found.variant == "missing 0.4, noise 0.2, occlusion 0.25"
-    assert repr(found).endswith("missing 0.4, noise 0.2, occlusion 0.25)")
-    assert (~np.array(found.masks)).sum() == 60
-    for X, original, mask in zip(found.Xs, data.Xs, found.masks, strict=True):
+    spoiled = corrupt(data, missing=0.4, noise=0.2, occlusion=0.25)
+    assert spoiled.name == "mine" and spoiled.variant == "missing 0.4, noise 0.2, occlusion 0.25"
+    assert repr(spoiled).endswith("missing 0.4, noise 0.2, occlusion 0.25)")
+    assert (~np.array(spoiled.masks)).sum() == 60
+    for X, original, mask in zip(spoiled.Xs, data.Xs, spoiled.masks, strict=True):
         assert X.dtype == np.float32 and not X.flags.writeable and not mask.flags.writeable
         assert not X[~mask].any()
         seen, kept = original[mask], X[mask]
@@ -100,11 +100,11 @@ def test_what_is_asked_for_is_done(data):
 
 def test_the_rest_is_left_alone(data):
     before = [X.copy() for X in data.Xs]
-    found = corrupt(data, missing=0.4, noise=0.2, occlusion=0.25)
+    spoiled = corrupt(data, missing=0.4, noise=0.2, occlusion=0.25)
     assert all(np.array_equal(X, kept) for X, kept in zip(data.Xs, before, strict=True))
     assert data.masks is None and data.variant == ""
-    assert np.array_equal(found.y, data.y)
-    assert (found.n_clusters, found.view_names) == (data.n_clusters, data.view_names)
+    assert np.array_equal(spoiled.y, data.y)
+    assert (spoiled.n_clusters, spoiled.view_names) == (data.n_clusters, data.view_names)
     missing = corrupt(data, missing=0.4)
     for X, original, mask in zip(missing.Xs, data.Xs, missing.masks, strict=True):
         assert np.array_equal(X[mask], original[mask])
@@ -135,20 +135,44 @@ def test_missing_views_are_zero_whatever_they_held():
 
 
 def test_taking_samples_takes_their_masks(data):
-    found = corrupt(data, missing=0.4)
+    spoiled = corrupt(data, missing=0.4)
     rows = [4, 0, *range(10, 30)]
-    some = found.take(rows)
-    assert some.variant == found.variant
-    for mask, kept in zip(found.masks, some.masks, strict=True):
+    some = spoiled.take(rows)
+    assert some.variant == spoiled.variant
+    for mask, kept in zip(spoiled.masks, some.masks, strict=True):
         assert np.array_equal(kept, mask[rows])
 
 
 def test_the_highest_rate_leaves_one_view_to_each(data):
-    found = corrupt(data, missing=2 / 3)
-    assert (np.sum(found.masks, axis=0) == 1).all()
+    spoiled = corrupt(data, missing=2 / 3)
+    assert (np.sum(spoiled.masks, axis=0) == 1).all()
 
 
 def test_runs_on_other_data_have_other_names(data):
     method = preset("affinity", "mine", 5)
     variants = [data, corrupt(data, missing=0.2), corrupt(data, missing=0.2, seed=1), corrupt(data, noise=0.2)]
     assert len({run_id(variant, method, 0) for variant in variants}) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"missing": 0.7}, ValueError, r"missing .*0\.666667 \(3 views.*got 0\.7"),
+        ({"missing": True}, ValueError, "missing .*got True"),
+        ({"noise": -1}, ValueError, "noise .*got -1"),
+        ({"noise": float("inf")}, ValueError, "noise .*inf"),
+        ({"noise": float("nan")}, ValueError, "noise .*nan"),
+        ({"occlusion": 1.5}, ValueError, "occlusion .*0 to 1, got 1.5"),
+        ({"occlusion": "half"}, ValueError, "occlusion .*'half'"),
+        ({"noise": 1, "seed": -1}, ValueError, "seed .*got -1"),
+        ({"noise": 1, "seed": 0.5}, TypeError, "seed .*got 0.5"),
+    ],
+)
+def test_bad_rates_are_named(data, options, error, words):
+    with pytest.raises(error, match=words):
+        corrupt(data, **options)
+
+
+def test_data_that_lacks_views_is_not_corrupted_again(data):
+    with pytest.raises(ValueError, match="'mine'.*lacks views"):
+        corrupt(corrupt(data, missing=0.5), noise=1)

@@ -1,20 +1,19 @@
-"""Finding, downloading and verifying files (against a server on this machine), and reading them safely."""
+"""Finding, downloading and verifying files, against a server on this machine."""
 
 from __future__ import annotations
 
-import gzip
+import errno
 import hashlib
 import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
-import numpy as np
+import pooch
 import pytest
-import scipy.io
-import scipy.sparse
 
 from dmsc.data import files
-from dmsc.data.readers import read_idx, read_mat, read_npz
 
 CONTENT = b"fly embryos " * 1000
 
@@ -73,6 +72,12 @@ def test_download_is_verified_and_kept(cache, server, known, capfd):
     assert server.requests == ["/flies.mat"]  # the second time it came from the cache
     assert names(cache) == ["flies.mat"]
     assert capfd.readouterr() == ("", "")  # the progress bar is for terminals
+
+
+def test_download_shows_its_progress_on_a_terminal(cache, known, monkeypatch, capfd):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    files.find_file("flies.mat")
+    assert "100%" in capfd.readouterr().err
 
 
 def test_dmsc_data_comes_before_the_cache(cache, server, known, tmp_path, monkeypatch):
@@ -134,14 +139,23 @@ def test_download_that_breaks_off(cache, server, known):
     assert names(cache) in ([], ["flies.mat.refused"])
 
 
-def test_interrupted_download_leaves_nothing(cache, known, monkeypatch):
-    def fetch(url, target):
-        target.write_bytes(CONTENT[:10])
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    ("cause", "error"),
+    [
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (OSError(errno.ENOSPC, "No space left on device"), FileNotFoundError),
+    ],
+    ids=["interrupt", "full disk"],
+)
+def test_download_that_is_cut_off_leaves_nothing(cache, known, monkeypatch, cause, error):
+    def download(self, url, output_file, pooch):
+        Path(output_file).write_bytes(CONTENT[:10])
+        raise cause
 
-    monkeypatch.setattr(files, "_fetch", fetch)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", download)
+    with pytest.raises(error, match="No space left|^$") as caught:
         files.find_file("flies.mat")
+    assert "\n" not in str(caught.value)
     assert names(cache) == []
 
 
@@ -164,6 +178,17 @@ def test_dmsc_data_must_be_a_folder(cache, tmp_path, monkeypatch):
 def test_unknown_file():
     with pytest.raises(ValueError, match=r"flies\.tar.*BDGP\.mat"):
         files.find_file("flies.tar")
+
+
+def test_a_file_known_by_gits_id_is_downloaded_and_verified_too(cache, server, known, monkeypatch):
+    digest = hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT).hexdigest()
+    monkeypatch.setitem(files.KNOWN_FILES, "flies.mat", files.KnownFile(known.url, "git", digest))
+    assert files.find_file("flies.mat").read_bytes() == CONTENT
+    (cache / "flies.mat").unlink()
+    server.send = CONTENT[1:]
+    with pytest.raises(ValueError, match=digest):
+        files.find_file("flies.mat")
+    assert names(cache) == ["flies.mat.refused"]
 
 
 def test_every_address_is_pinned_and_every_hash_complete():
@@ -190,12 +215,12 @@ def test_file_hash_is_sha256_or_gits_blob_id(tmp_path):
     assert files.file_hash(path, "git") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
 
 
-def test_downloads_of_a_checkout_go_to_its_ignored_data_folder(tmp_path, monkeypatch):
-    (tmp_path / "dmsc").mkdir()
-    monkeypatch.setattr(files, "__file__", str(tmp_path / "dmsc" / "files.py"))
-    assert files.cache_folder() != tmp_path / "data"  # an installed package
-    (tmp_path / "pyproject.toml").touch()
+def test_downloads_go_to_the_data_folder_of_a_checkout_or_else_to_the_users_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "ROOT", tmp_path)
+    monkeypatch.setattr(files, "IN_CHECKOUT", True)
     assert files.cache_folder() == tmp_path / "data"
+    monkeypatch.setattr(files, "IN_CHECKOUT", False)
+    assert files.cache_folder() == Path(pooch.os_cache("dmsc"))
 
 
 def test_git_ignores_downloads(request):
@@ -203,113 +228,7 @@ def test_git_ignores_downloads(request):
     if not (root / ".git").exists():
         pytest.skip("needs a git checkout")
     ignored = ["git", "-C", str(root), "check-ignore", "--quiet", "--no-index"]
-    for name in ("data/BDGP.mat", "data/BDGP.mat.refused", "data/BDGP.mat.7.part"):
+    for name in ("data/BDGP.mat", "data/BDGP.mat.refused", "data/tmp7x2_k9qa"):
         assert subprocess.run([*ignored, name]).returncode == 0
     for name in ("data/README.md", "data/.gitignore"):
         assert subprocess.run([*ignored, name]).returncode == 1
-
-
-def test_read_mat(tmp_path):
-    cell = np.empty((1, 2), dtype=object)
-    cell[0, :] = [np.eye(2), np.ones((3, 1))]
-    path = tmp_path / "a.mat"
-    scipy.io.savemat(path, {"fea": np.arange(6.0).reshape(2, 3), "data": cell})
-    fea, data = read_mat(path, ["fea", "data"], cells=["data"])
-    np.testing.assert_array_equal(fea, [[0, 1, 2], [3, 4, 5]])
-    np.testing.assert_array_equal(data[0, 1], np.ones((3, 1)))
-    with pytest.raises(ValueError, match=r"a\.mat has no variable 'gnd'; it holds: fea, data"):
-        read_mat(path, ["fea", "gnd"])
-    with pytest.raises(ValueError, match=r"'fea' must be a cell array"):
-        read_mat(path, ["fea"], cells=["fea"])
-
-
-@pytest.mark.parametrize(
-    "value",
-    [np.array([["a", 1]], dtype=object), {"field": 1}, "text", np.array([[1j]]), scipy.sparse.eye(3).tocsc()],
-    ids=["cell", "struct", "text", "complex", "sparse"],
-)
-def test_read_mat_refuses_all_but_full_real_arrays(tmp_path, value):
-    path = tmp_path / "a.mat"
-    scipy.io.savemat(path, {"fea": value})
-    with pytest.raises(ValueError, match=r"a\.mat: variable 'fea' must be a full array of real numbers"):
-        read_mat(path, ["fea"])
-
-
-def test_read_mat_refuses_damaged_files(tmp_path):
-    path = tmp_path / "a.mat"
-    rng = np.random.default_rng(0)
-    scipy.io.savemat(path, {"fea": rng.random((50, 50))}, do_compression=True)
-    whole = path.read_bytes()
-    damaged = [whole[:n] for n in (0, 3, 100, 128, 131, 140, len(whole) // 2, len(whole) - 1)]
-    damaged += [b"not MATLAB at all" * 50, whole[:2000] + bytes(8) + whole[2008:]]
-    for content in damaged:
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"a\.mat"):
-            read_mat(path, ["fea"])
-    path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\x89HDF\r\n\x1a\n")
-    with pytest.raises(ValueError, match=r"a\.mat is a MATLAB 7\.3 file.*-v7"):
-        read_mat(path, ["fea"])
-
-
-def test_read_npz(tmp_path):
-    path = tmp_path / "a.npz"
-    np.savez(path, a=np.eye(2), b=["x", "yz"])
-    arrays = read_npz(path)
-    np.testing.assert_array_equal(arrays["a"], np.eye(2))
-    assert arrays["b"].tolist() == ["x", "yz"]
-
-
-def test_read_npz_never_unpickles(tmp_path):
-    touched = tmp_path / "touched"
-
-    class Trap:
-        def __reduce__(self):
-            return touched.touch, ()
-
-    path = tmp_path / "a.npz"
-    np.savez(path, fine=np.eye(2), trap=np.array([Trap()], dtype=object))
-    with pytest.raises(ValueError, match=r"a\.npz: array 'trap'.*Python objects"):
-        read_npz(path)
-    assert not touched.exists()
-
-
-def test_read_npz_refuses_damaged_files(tmp_path):
-    path = tmp_path / "a.npz"
-    np.savez_compressed(path, a=np.random.default_rng(0).random((50, 50)))
-    whole = path.read_bytes()
-    damaged = [whole[:n] for n in (0, 10, len(whole) // 2, len(whole) - 1)]
-    damaged += [b"not a zip file" * 50, whole[:500] + bytes(8) + whole[508:]]
-    for content in damaged:
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"a\.npz"):
-            read_npz(path)
-
-
-def test_read_idx(tmp_path):
-    path = tmp_path / "a.gz"
-    array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
-    header = b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in array.shape)
-    path.write_bytes(gzip.compress(header + array.tobytes()))
-    np.testing.assert_array_equal(read_idx(path), array)
-    bad = {
-        "starts with 00 00 0d 03": b"\0\0\x0d\x03" + header[4:] + array.tobytes(),
-        "starts with": b"",
-        r"24 bytes for its shape \(2, 3, 4\), got 23": header + array.tobytes()[:-1],
-        "24 bytes .* got 25": header + array.tobytes() + b"\0",
-        "isn't an IDX file": header[:10],
-    }
-    for message, content in bad.items():
-        path.write_bytes(gzip.compress(content))
-        with pytest.raises(ValueError, match=message):
-            read_idx(path)
-    for content in (b"plain", gzip.compress(header + array.tobytes())[:-9]):
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"a\.gz can't be read as a gzip file"):
-            read_idx(path)
-
-
-@pytest.mark.parametrize("read", [read_idx, read_npz, lambda path: read_mat(path, ["fea"])])
-def test_missing_files_and_folders(tmp_path, read):
-    for path in (tmp_path / "nothing.mat", tmp_path):
-        with pytest.raises(FileNotFoundError, match="no such file"):
-            read(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def test_crop_cuts_rows_then_columns(images):
 
 @pytest.mark.parametrize("box", [(0, 0, 8, 5), (-1, 0, 2, 2), (0, 3, 2, 3), (0, 0, 0, 1), (0, 0, 1), 3, (0, 0, 1.5, 1)])
 def test_crop_refuses_boxes_outside(images, box):
-    with pytest.raises(ValueError, match="box"):
+    with pytest.raises(ValueError, match="box .*" + re.escape(str(box))):
         crop(images, box)
 
 
@@ -102,3 +103,21 @@ def test_words_as_image_weighs_every_word_the_same(words, size):
     flat = words_as_image(np.eye(words), size).reshape(words, -1)
     side = size // int(np.ceil(np.sqrt(words)))
     np.testing.assert_array_equal(flat @ flat.T, side**2 * np.eye(words))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: edge_map(np.eye(3)), r"images .*\(3, 3\)"),
+        (lambda: edge_map(np.full((1, 1, 2, 2), "a")), "images .*<U1"),
+        (lambda: resize(np.ones((1, 1, 4, 4)), (0, 2)), r"size .*\(0, 2\)"),
+        (lambda: resize(np.ones((1, 1, 4, 4)), 2), "size .*2"),
+        (lambda: vectors_as_image(np.ones((1, 5)), (2, 2)), "size .*5 values.*2×2"),
+        (lambda: vectors_as_image(np.ones(5), (2, 2)), r"X .*\(5,\)"),
+        (lambda: words_as_image(np.ones((1, 10)), 3), "size .*10 words, got 3"),
+        (lambda: words_as_image(np.ones((1, 10)), 4.0), r"size .*4\.0"),
+    ],
+)
+def test_bad_arguments_are_named(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
