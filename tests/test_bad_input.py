@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
-from tiny_course import reproduce_tiny
 
 from dmsc import baselines, plots
 from dmsc.checkpoints import load_checkpoint
@@ -390,47 +389,6 @@ CASES = [
         ValueError,
         "seed must be an integer from 0",
     ),
-    # reproduce
-    (
-        "reproduce: unknown parameter",
-        lambda: reproduce_tiny("epoch: 3", only=["02"]),
-        ValueError,
-        "02_fails has no parameter 'epoch' (did you mean 'epochs'?): it knows epochs",
-    ),
-    (
-        "reproduce: flat, but one lacks it",
-        lambda: reproduce_tiny("epochs: 3"),
-        ValueError,
-        "03_dies has no parameter 'epochs'",
-    ),
-    ("reproduce: section", lambda: reproduce_tiny("'01': {epochs: 3}\n'07': {}"), ValueError, "'07' is no notebook"),
-    ("reproduce: no mapping", lambda: reproduce_tiny("'01': 3"), ValueError, "'01' needs a mapping"),
-    ("reproduce: mixed", lambda: reproduce_tiny("'01': {epochs: 3}\nrate: 1"), ValueError, "'rate' is no notebook"),
-    ("reproduce: a date", lambda: reproduce_tiny("epochs: 2020-01-01", only=["01"]), ValueError, "must be a number"),
-    ("reproduce: text", lambda: reproduce_tiny("rate: 1e-3", only=["01"]), ValueError, "got the text '1e-3'"),
-    ("reproduce: a list", lambda: reproduce_tiny("- epochs"), ValueError, "such as 'epochs: 50', got a list"),
-    ("reproduce: broken YAML", lambda: reproduce_tiny("epochs: [1"), ValueError, "is not valid YAML"),
-    (
-        "reproduce: no file",
-        lambda: reproduce_tiny(params_file="no.yaml"),
-        FileNotFoundError,
-        "no parameters file no.yaml",
-    ),
-    ("reproduce: only", lambda: reproduce_tiny(only=["01", "07"]), ValueError, "got '07': there are 01_good"),
-    ("reproduce: nothing", lambda: reproduce_tiny(only=[]), ValueError, "got an empty list"),
-    ("reproduce: jobs", lambda: reproduce_tiny(jobs=0), ValueError, "jobs must be an integer of at least 1, got 0"),
-    (
-        "reproduce: store",
-        lambda: reproduce_tiny(store=True, resume=True),
-        ValueError,
-        "excludes params_file and resume",
-    ),
-    (
-        "reproduce: no folder",
-        lambda: reproduce_tiny(notebooks_dir="no"),
-        FileNotFoundError,
-        "no notebook NN_name.ipynb",
-    ),
     # missing, noisy and occluded views
     ("masks: no list", lambda: Dataset("a", [ROWS], n_clusters=2, masks=3), TypeError, "masks must be a list of bool"),
     ("masks: one too few", lambda: Dataset("a", [ROWS] * 2, n_clusters=2, masks=[[True] * 6]), ValueError, "2 arrays"),
@@ -536,8 +494,6 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "call", "error", "words"), CASES, ids=[case[0] for case in CASES])
 def test_one_clear_error(name, call, error, words):
-    if name.startswith("reproduce"):
-        pytest.importorskip("papermill")  # it says that it is missing before it looks at anything else
     with pytest.raises(error, match=re.escape(words)) as caught:
         call()
     assert type(caught.value) is error

@@ -1,6 +1,6 @@
-"""One notebook at a time: read its parameters, execute it with papermill, keep its outputs and figures.
+"""One page at a time: read its parameters, execute it with papermill, keep its outputs and figures.
 
-:mod:`dmsc.reproduce` decides which notebooks run; nothing here needs Jupyter until `execute` is called.
+`dmsc.pages.running` decides which pages run; nothing here needs Jupyter until `execute` is called.
 """
 
 from __future__ import annotations
@@ -11,44 +11,42 @@ import hashlib
 import json
 import os
 import re
+import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, TypedDict
 
-from ..paths import write_text
+from ..paths import ROOT, replacing, write_text
 
-__all__ = ["clean", "execute", "is_current", "list_notebooks", "read_parameters", "source_key"]
+__all__ = ["Report", "clean", "execute", "is_current", "list_notebooks", "read_parameters", "source_key"]
 
+PACKAGE = Path(__file__).resolve().parents[1]
 ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # tags of the cells that papermill puts in
 
 
-def list_notebooks(folder):
-    """Return the course's notebooks in ``folder``, sorted: files named ``NN_name.ipynb``.
+class Report(TypedDict):
+    """What became of a page: ``figures`` counts the pictures written, ``error`` is None or one sentence."""
 
-    Parameters
-    ----------
-    folder : str or Path
+    name: str
+    seconds: float
+    figures: int
+    error: str | None
 
-    Returns
-    -------
-    dict of str to Path
-        Stem (``"04_dsc_networks"``) to file.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
-    """
+def list_notebooks(folder: str | Path) -> dict[str, Path]:
+    """Return the course's pages in a folder, sorted: files named ``NN_name.ipynb``, by ``NN_name``."""
     folder = Path(folder).resolve()
-    found = {p.stem: p for p in sorted(folder.glob("*.ipynb")) if re.match(r"\d\d_", p.name)}
-    if not found:
+    pages = {path.stem: path for path in sorted(folder.glob("*.ipynb")) if re.match(r"\d\d_", path.name)}
+    if not pages:
         raise FileNotFoundError(
             f"no notebook NN_name.ipynb in {folder}: `dmsc reproduce` works in a clone of the repository, "
             'installed with `pip install -e ".[notebooks]"`'
         )
-    return found
+    return pages
 
 
-def _read_cells(path):
+def _read_cells(path: str | Path) -> list[dict[str, Any]]:
     """Read the cells of a notebook with the standard library alone; sources become single strings."""
     try:
         cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
@@ -57,64 +55,84 @@ def _read_cells(path):
         raise ValueError(f"{path} is not a version 4 notebook ({type(error).__name__}: {error})") from None
 
 
-def read_parameters(path):
-    """Return the names and default values that a notebook's ``parameters`` cell assigns.
-
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    dict of str to object
-        Empty without such a cell.
-
-    Raises
-    ------
-    ValueError
-        If the file is no notebook, or that cell holds anything but literals.
-    """
-    found = {}
+def read_parameters(path: str | Path) -> dict[str, Any]:
+    """Return the names and default values that a page's ``parameters`` cell assigns; none without such a cell."""
+    defaults: dict[str, Any] = {}
     for cell in _read_cells(path):
         if "parameters" not in cell.get("metadata", {}).get("tags", []):
             continue
         try:
             for node in ast.parse(cell["source"]).body:
-                targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-                found.update({target.id: ast.literal_eval(node.value) for target in targets})
-        except (AttributeError, SyntaxError, ValueError):
+                if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
+                    raise ValueError
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    if not isinstance(target, ast.Name):
+                        raise ValueError
+                    defaults[target.id] = ast.literal_eval(node.value)
+        except (SyntaxError, ValueError):
             raise ValueError(f"{path}: the parameters cell may only assign literals to names") from None
-    return found
+    return defaults
 
 
-def source_key(path, parameters):
-    """Return a hash of what decides a notebook's outputs: the sources of its cells and its parameters."""
-    cells = [(cell["cell_type"], cell["source"]) for cell in _read_cells(path)]
-    return hashlib.sha256(json.dumps([cells, parameters], sort_keys=True).encode()).hexdigest()
+def source_key(path: Path, parameters: dict[str, Any]) -> str:
+    """Return a hash of all that decides a page's outputs.
+
+    That is: the sources of its cells; its parameters, and the files that they name, such as one's own data; the
+    sources of this package; the results in the repository; the files in the folder ``DMSC_DATA``. Folders count by
+    the names, sizes and times of their files, which may be large.
+    """
+    named = [path.parent / Path(text).expanduser() for text in _texts({**read_parameters(path), **parameters})]
+    folders = [item for item in named if os.path.isdir(item)]
+    if os.environ.get("DMSC_DATA"):
+        folders.append(Path(os.environ["DMSC_DATA"]).expanduser())
+    results = ROOT / "results"
+    decisive = [
+        [(cell["cell_type"], cell["source"]) for cell in _read_cells(path)],
+        parameters,
+        _contents(named, path.parent),
+        _contents(PACKAGE.rglob("*.py"), PACKAGE),
+        _contents([*results.rglob("*.jsonl"), *results.glob("benchmarks/*.json")], results),
+        [_listing(folder) for folder in folders],
+    ]
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
-def is_current(source, output, parameters):
-    """Tell whether ``output`` was made by ``execute`` from this very source and these parameters."""
+def _texts(parameters: dict[str, Any]) -> Iterator[str]:
+    """Yield the texts among the values, any of which may name a file; not the folder that a page writes to."""
+    values = [value for name, value in parameters.items() if name != "records_dir"]
+    while values:
+        value = values.pop()
+        if isinstance(value, str) and value:
+            yield value
+        elif isinstance(value, (list, dict)):
+            values += value.values() if isinstance(value, dict) else value
+
+
+def _contents(paths: Iterable[Path], base: Path) -> list[tuple[str, str]]:
+    """Return the name and the hash of each of those paths that is a file."""
+    files = sorted(path for path in paths if os.path.isfile(path))
+    return [(os.path.relpath(file, base), hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
+
+
+def _listing(folder: Path) -> list[tuple[str, int, int]]:
+    """Return the name, size and time of each file that lies in a folder, not deeper."""
+    stats = [(path.name, path.stat()) for path in sorted(folder.glob("*")) if path.is_file()]
+    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+
+
+def is_current(source: Path, output: Path, parameters: dict[str, Any]) -> bool:
+    """Tell whether ``output`` is what `execute` would make of this page and these parameters now."""
     try:
-        stored = json.loads(Path(output).read_text(encoding="utf-8"))["metadata"]["dmsc"]["key"]
+        stored = json.loads(output.read_text(encoding="utf-8"))["metadata"]["dmsc"]["key"]
     except (OSError, KeyError, TypeError, ValueError):  # missing, cut off, or not ours
         return False
     return stored == source_key(source, parameters)
 
 
-def clean(notebook):
-    """Strip from an executed notebook, in place, what differs from run to run.
+def clean(notebook: Any) -> Any:
+    """Strip from an executed ``NotebookNode``, in place, what differs from run to run; return it.
 
     Sources, outputs, execution counts, tags and ids stay.
-
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-
-    Returns
-    -------
-    nbformat.NotebookNode
-        The same object.
     """
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -129,9 +147,9 @@ def clean(notebook):
     return notebook
 
 
-def _join_streams(outputs):
+def _join_streams(outputs: list[Any]) -> list[Any]:
     """Join neighboring pieces of one stream: where a kernel cuts them is a matter of timing."""
-    joined = []
+    joined: list[Any] = []
     for output in outputs:
         if joined and output.output_type == "stream" and joined[-1].get("name") == output.name:
             joined[-1].text += output.text
@@ -140,96 +158,81 @@ def _join_streams(outputs):
     return joined
 
 
-def execute(source, output_dir, parameters, store=False):
-    """Execute one notebook in its own folder with the kernel ``python3``; report instead of raising.
+def execute(source: Path, output_dir: Path, parameters: dict[str, Any], store: bool = False) -> Report:
+    """Execute one page in its own folder with the kernel ``python3``; report instead of raising.
 
-    A finished notebook replaces ``output_dir/NN_name.ipynb``, and its pictures go to
+    A finished page replaces ``output_dir/NN_name.ipynb``, and its pictures go to
     ``output_dir/figures/NN_name-K.png``. One that fails is kept as ``output_dir/NN_name.failed.ipynb``, so an
     earlier good output is not lost.
 
     Parameters
     ----------
     source : Path
-        The notebook; only ``store`` changes it.
+        The page; only ``store`` changes it.
     output_dir : Path
         An existing folder.
     parameters : dict
         Values for names of its parameters cell; empty runs it with its defaults.
     store : bool
         Write the outputs back into ``source``, cleaned (see `clean`), instead of into ``output_dir``.
-
-    Returns
-    -------
-    dict
-        ``name``; ``seconds`` of wall time; ``figures``, how many were written; ``error``, None or one
-        sentence that names the failing cell, counted from 1, and the exception.
     """
     import nbformat
     import papermill
 
     name, before, start = source.stem, source.read_bytes(), time.perf_counter()
-    partial = output_dir / f".{name}.{os.getpid()}.ipynb"
-    report = {"name": name, "figures": 0, "error": None}
-    running = True
-    try:  # papermill calls str.format on both paths
-        papermill.execute_notebook(
-            *(str(path).replace("{", "{{").replace("}", "}}") for path in (source, partial)),
-            parameters=parameters,
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            cwd=str(source.parent),
-            shutdown_kernel="immediate",  # nothing is left to do then, not even after Ctrl-C
-            extra_arguments=["--log-level=ERROR"],  # of the kernel, which else warns on stderr at each start
-        )
-        running = False
-        notebook = nbformat.read(partial, as_version=4)
-        if store:
-            if source.read_bytes() != before:
-                raise RuntimeError("the notebook was edited while it ran, so its outputs were not stored")
-            _write(clean(notebook), source)
-        else:
-            notebook.metadata["dmsc"] = {"key": source_key(source, parameters), "parameters": parameters}
-            _write(notebook, output_dir / source.name)
-            report["figures"] = _write_figures(notebook, output_dir / "figures", name)
-        (output_dir / f"{name}.failed.ipynb").unlink(missing_ok=True)
-    except Exception as error:  # any failure is this notebook's: the others go on
-        report["error"] = _describe(error, _original_cells(partial) if running else [])
-        if partial.exists():
-            os.replace(partial, output_dir / f"{name}.failed.ipynb")
-    finally:
-        partial.unlink(missing_ok=True)
+    failed = output_dir / f"{name}.failed.ipynb"
+    report: Report = {"name": name, "seconds": 0.0, "figures": 0, "error": None}
+    with tempfile.TemporaryDirectory() as folder:
+        partial = Path(folder, source.name)
+        running = True
+        try:
+            key = source_key(source, parameters)  # as things are now: they may change while it runs
+            papermill.execute_notebook(
+                *(str(path).replace("{", "{{").replace("}", "}}") for path in (source, partial)),  # it formats paths
+                parameters=parameters,
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                cwd=str(source.parent),
+                shutdown_kernel="immediate",  # nothing is left to do then, not even after Ctrl-C
+                extra_arguments=["--log-level=ERROR"],  # of the kernel, which else warns on stderr at each start
+            )
+            running = False
+            notebook = nbformat.read(partial, as_version=4)
+            if store:
+                if source.read_bytes() != before:
+                    raise RuntimeError("the notebook was edited while it ran, so its outputs were not stored")
+                write_text(source, nbformat.writes(clean(notebook)) + "\n")
+            else:
+                notebook.metadata["dmsc"] = {"key": key, "parameters": parameters}
+                write_text(output_dir / source.name, nbformat.writes(notebook) + "\n")
+                report["figures"] = _write_figures(notebook, output_dir / "figures", name)
+            failed.unlink(missing_ok=True)
+        except Exception as error:  # any failure is this page's: the others go on
+            report["error"] = _describe(error, _original_cells(partial) if running else [])
+            if partial.exists():
+                write_text(failed, partial.read_text(encoding="utf-8"))
     report["seconds"] = time.perf_counter() - start
     return report
 
 
-def _write(notebook, path):
-    """Write a notebook under a temporary name in the same folder, then rename it."""
-    import nbformat
-
-    write_text(path, nbformat.writes(notebook) + "\n")
-
-
-def _write_figures(notebook, folder, name):
+def _write_figures(notebook: Any, folder: Path, name: str) -> int:
     """Write every PNG output to ``folder/name-K.png``, K = 1, 2, …, in place of those of an earlier run."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     images = [base64.b64decode(o["data"]["image/png"]) for o in outputs if "image/png" in o.get("data", {})]
-    folder.mkdir(exist_ok=True)
     for old in folder.glob("*.png"):
         if re.fullmatch(re.escape(name) + r"-\d+", old.stem):
             old.unlink()
     for k, image in enumerate(images, start=1):
-        (folder / f"{name}-{k}.png").write_bytes(image)
+        with replacing(folder / f"{name}-{k}.png") as temporary:
+            temporary.write_bytes(image)
     return len(images)
 
 
-def _describe(error, cells):
+def _describe(error: Exception, cells: list[dict[str, Any]]) -> str:
     """Name the failing cell and the exception in one line: ``cell 7 (`fit(C)`): ValueError: C is empty``."""
-    if hasattr(error, "ename"):  # papermill's report of an exception in a cell
-        what = f"{error.ename}: {error.evalue}"
-    else:
-        what = f"{type(error).__name__}: {error}"
-    what = " ".join(what.split())
+    kind, text = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", error)  # papermill's own
+    what = " ".join(f"{kind}: {text}".split())
     what = what if len(what) <= 300 else what[:299] + "…"
     begun = [k for k, cell in enumerate(cells) if cell["metadata"].get("papermill", {}).get("start_time")]
     if not begun:
@@ -238,8 +241,8 @@ def _describe(error, cells):
     return f"cell {begun[-1] + 1} (`{lines[0]}`): {what}"
 
 
-def _original_cells(path):
-    """Read the cells of a partly executed notebook, without those that papermill put in."""
+def _original_cells(path: Path) -> list[dict[str, Any]]:
+    """Read the cells of a partly executed page, without those that papermill put in."""
     try:
         return [cell for cell in _read_cells(path) if not ADDED & set(cell["metadata"].get("tags", []))]
     except (OSError, ValueError):  # it did not come so far as a first cell

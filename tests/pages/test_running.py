@@ -1,24 +1,26 @@
-"""`dmsc reproduce` on tiny notebooks: five kernels are started in all."""
+"""`dmsc reproduce` on tiny notebooks: what it prints, writes and leaves behind. Each test starts a kernel or a few."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pytest
 from tiny_course import write_course, write_notebook
 
-from dmsc.pages.notebooks import is_current, list_notebooks, read_parameters
-from dmsc.pages.parameters import load_parameters, select_notebooks
+import dmsc
+from dmsc.pages.notebooks import is_current, list_notebooks
 from dmsc.pages.running import reproduce
 
 pytest.importorskip("papermill")
-ROOT = Path(__file__).resolve().parents[1]
+psutil = pytest.importorskip("psutil")
 
 
 @pytest.fixture
@@ -55,7 +57,12 @@ def test_a_run_with_failures(tmp_path, notebooks, capfd, monkeypatch):
 
     printed, errors = capfd.readouterr()
     lines = [line.split()[:2] for line in printed.splitlines()]
-    assert sorted(lines[:3]) == [["01_good", "ok"], ["02_fails", "failed"], ["03_dies", "failed"]]
+    ends = [["01_good", "ok"], ["02_fails", "failed"], ["03_dies", "failed"]]
+    assert sorted(lines[:6]) == sorted([*ends, *([name, "starts"] for name, _ in ends)])
+    for name, state in ends:
+        assert lines.index([name, "starts"]) < lines.index([name, state])
+    assert lines[:2] == [["01_good", "starts"], ["02_fails", "starts"]]  # two jobs, and the third waits
+    assert lines.index(["03_dies", "starts"]) > 2
     assert "1 of 3 notebooks ran" in printed and "figures (1) in" in printed
     assert "a table of ['one.json']" in printed
     assert "02_fails failed in cell 5 (`raise ValueError(f'no\\n{epochs}')`): ValueError: no 7\n" in errors
@@ -111,54 +118,98 @@ def test_store_writes_clean_outputs_back(tmp_path, notebooks, capfd):
     assert {p.name for p in path.parent.iterdir()} == {f"{name}.ipynb" for name in [*notebooks, "scratch"]}
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
-def test_ctrl_c_ends_the_kernel_and_leaves_nothing_half_done(tmp_path):
-    started = tmp_path / "started"
-    cell = f"import os, pathlib, time\npathlib.Path({str(started)!r}).write_text(str(os.getpid()))"
-    write_notebook(tmp_path / "01_waits.ipynb", [f"{cell}\ntime.sleep(60)"])
+def processes(marker):
+    """Return the ids of all living processes with this marker in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("DMSC_TEST") == marker and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+        except psutil.Error:
+            pass
+    return found
+
+
+@pytest.fixture
+def sleeping(tmp_path):
+    """Start ``dmsc reproduce`` on a page that sleeps; return the process and its marker when the page runs."""
+    started, marker = tmp_path / "started", uuid.uuid4().hex
+    cell = f"import os, pathlib, time\npathlib.Path({str(started)!r}).write_text(str(os.getpid()))\ntime.sleep(60)"
+    write_notebook(tmp_path / "01_waits.ipynb", [cell])
+    write_notebook(tmp_path / "02_never.ipynb", [cell])
     # a job started in the background inherits SIGINT ignored, and would wait for ever
     call = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from dmsc.pages.running import reproduce; exit(reproduce(notebooks_dir='.', output_dir='out'))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", call], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
-    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(dmsc.__file__).parents[1]), "DMSC_TEST": marker}
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", call], cwd=tmp_path, env=environment, **output)
     deadline = time.monotonic() + 60
     while not (started.exists() and started.read_text()) and time.monotonic() < deadline:
         time.sleep(0.05)
-    kernel = int(started.read_text())
-    process.send_signal(signal.SIGINT)
-    errors = process.communicate(timeout=30)[1]
-    assert process.returncode == 130, errors
-    assert errors.startswith("interrupted: ") and "Traceback" not in errors
-    assert {path.name for path in (tmp_path / "out").iterdir()} <= {"01_waits.failed.ipynb"}
-    with pytest.raises(ProcessLookupError):
-        os.kill(kernel, 0)
+    assert int(started.read_text()) in processes(marker)
+    assert len(processes(marker)) >= 3, "the command, its worker and the kernel"
+    yield process, marker
+    for pid in processes(marker):
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_signal_to_the_command_alone_ends_all_of_it(tmp_path, sleeping, number, status):
+    process, marker = sleeping
+    process.send_signal(number)
+    output = process.communicate(timeout=10)[0]  # comes back when nothing holds the pipe any more
+    assert process.returncode == status, output
+    deadline = time.monotonic() + 3
+    while processes(marker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not processes(marker)
+    assert output.splitlines()[0] == "01_waits  starts"
+    if number != signal.SIGKILL:
+        assert "interrupted" in output and "Traceback" not in output and len(output.splitlines()) == 2
+    assert list((tmp_path / "out").iterdir()) == [], "nothing half done"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_on_a_terminal_a_bar_takes_the_place_of_the_first_lines(tmp_path):
+    import fcntl
+    import pty
+    import termios
+
+    write_notebook(tmp_path / "01_quick.ipynb", ["print(1)"])
+    main, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))  # lines and columns
+    call = "from dmsc.pages.running import reproduce; exit(reproduce(notebooks_dir='.', output_dir='out'))"
+    environment = {**os.environ, "PYTHONPATH": str(Path(dmsc.__file__).parents[1])}
+    process = subprocess.Popen(
+        [sys.executable, "-c", call], cwd=tmp_path, env=environment, stdout=terminal, stderr=terminal
+    )
+    os.close(terminal)
+    shown = b""
+    try:
+        while part := os.read(main, 4096):
+            shown += part
+    except OSError:  # Linux says so at the end
+        pass
+    os.close(main)
+    assert process.wait(10) == 0
+    assert b"0/1" in shown and b"1/1" in shown and b"01_quick  ok" in shown and b"starts" not in shown
 
 
 def test_parameters_are_checked_before_anything_runs(tmp_path, notebooks, monkeypatch):
     monkeypatch.setattr("dmsc.pages.running._execute_all", lambda *_: pytest.fail("something ran"))
     given = params(tmp_path, "'01': {epochs: 5}\n'02': {epoch: 7}\n")
-    with pytest.raises(ValueError, match=r"02_fails has no parameter 'epoch' \(did you mean 'epochs'\?\): .*epochs"):
+    with pytest.raises(ValueError, match="02_fails.*'epoch'.*'epochs'"):
         reproduce(only=["01"], params_file=given, output_dir=tmp_path / "out", notebooks_dir=tmp_path / "notebooks")
     assert not (tmp_path / "out").exists()
 
 
-def test_flat_and_keyed_parameter_files(tmp_path, notebooks):
-    names = list(notebooks)
-    flat = load_parameters(params(tmp_path, "epochs: 9\n"), notebooks, names[:2])
-    assert flat == {"01_good": {"epochs": 9}, "02_fails": {"epochs": 9}}
-    for key in ("'01'", "01", "1", "01_good", "01_good.ipynb"):
-        keyed = load_parameters(params(tmp_path, f"{key}: {{epochs: null, rate: 1.0e-3}}"), notebooks, names)
-        assert keyed == {"01_good": {"epochs": None, "rate": 1e-3}, "02_fails": {}, "03_dies": {}}
-    assert load_parameters(params(tmp_path, "# nothing"), notebooks, ["01_good"]) == {"01_good": {}}
-    one = load_parameters(params(tmp_path, "'02': {epochs: [1, {a: b}]}"), notebooks, ["01_good"])
-    assert one == {"01_good": {}}  # checked, but not selected
-
-
-def test_selection_and_defaults(notebooks):
-    assert select_notebooks(notebooks) == ["01_good", "02_fails", "03_dies"]
-    assert select_notebooks(notebooks, ["3", "01_good.ipynb", "03"]) == ["01_good", "03_dies"]
-    assert read_parameters(notebooks["01_good"]) == {"epochs": 3, "rate": 0.01, "records_dir": ""}
+def test_a_worker_that_dies_is_its_pages_failure(tmp_path, notebooks, monkeypatch, capfd):
+    cell = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)"  # the kernel's parent
+    write_notebook(tmp_path / "notebooks" / "01_good.ipynb", [cell])
+    assert reproduce(["1", "2"], output_dir=tmp_path / "out", notebooks_dir=tmp_path / "notebooks") == 1
+    printed, errors = capfd.readouterr()
+    assert "0 of 2 notebooks ran" in printed
+    assert "01_good failed" in errors and "02_fails failed" in errors and "Traceback" not in errors
