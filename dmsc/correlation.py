@@ -1,8 +1,7 @@
-r"""Deep CCA's correlation between latents: what CMSC-DCCA adds to affinity fusion.
+"""Deep CCA's correlation between latents: what CMSC-DCCA adds to affinity fusion.
 
-For two centered matrices :math:`A, B` of shape (N, p), with covariances :math:`\Sigma_{AA}, \Sigma_{BB}, \Sigma_{AB}`,
-the canonical correlations are the singular values of :math:`\Sigma_{AA}^{-1/2} \Sigma_{AB} \Sigma_{BB}^{-1/2}`. The
-loss wants the first k of them to be 1.
+For two centered matrices A, B of shape (N, p), with covariances Σ_AA, Σ_BB, Σ_AB, the canonical correlations are the
+singular values of Σ_AA^(-1/2) Σ_AB Σ_BB^(-1/2). The loss wants the first k of them to be 1.
 """
 
 from __future__ import annotations
@@ -59,19 +58,19 @@ class Correlation:
 
 
 def canonical_correlations(A: torch.Tensor, B: torch.Tensor, ridge: float = 1e-3) -> torch.Tensor:
-    r"""Return all canonical correlations of two matrices, largest first; differentiable.
+    """Return all canonical correlations of two matrices, largest first; differentiable.
 
     Instead of the inverse square roots, whose derivative needs an eigendecomposition, Cholesky factors
-    :math:`\Sigma_{AA} = L_A L_A^\top` whiten: :math:`L_A^{-1} \Sigma_{AB} L_B^{-\top}` has the same singular values.
-    All of it runs in float64, whatever the type of the latents.
+    Σ_AA = L_A L_Aᵀ whiten: L_A⁻¹ Σ_AB L_B⁻ᵀ has the same singular values. All of it runs in float64, whatever the type
+    of the latents.
 
     Parameters
     ----------
     A, B : tensors (N, p), (N, q)
         Latents of the same N samples, N >= 2.
     ridge : float
-        Regularization :math:`\Sigma + r \, \frac{\mathrm{tr} \Sigma}{p} I`, relative to the mean variance, so that the
-        scale of the latents plays no role.
+        Regularization Σ + ridge (tr Σ / p) I, relative to the mean variance, so that the scale of the latents plays no
+        role.
 
     Returns
     -------
@@ -109,9 +108,9 @@ def canonical_correlations(A: torch.Tensor, B: torch.Tensor, ridge: float = 1e-3
 def correlation_deficit(
     projected: Sequence[torch.Tensor], settings: Correlation, masks: Sequence[torch.Tensor] | None = None
 ) -> torch.Tensor:
-    r"""Return what is missing to perfect correlation, summed over all pairs of views.
+    """Return what is missing to perfect correlation, summed over all pairs of views.
 
-    .. math:: \sum_{l < m} \Bigl( k - \sum_{i=1}^{k} \rho_i(A^l, A^m) \Bigr)
+        Σ_{l < m} ( k - Σ_{i ≤ k} ρ_i(A_l, A_m) )
 
     Its gradient is that of minus the total correlation; counted this way the term is never negative, and 0 is the goal.
 

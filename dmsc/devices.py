@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from .checks import one_of
 
-__all__ = ["PRECISIONS", "as_tensors", "precision", "resolve_device", "seed_everything"]
+__all__ = ["PRECISIONS", "as_tensors", "available_memory", "precision", "resolve_device", "seed_everything"]
+
+KINDS = ("cpu", "cuda")
 
 #: float32 throughout; TF32 products on CUDA; bfloat16 networks and products with float32 parameters, sums and losses.
 PRECISIONS = ("float32", "tf32", "bf16")
@@ -27,7 +31,13 @@ def seed_everything(seed: int) -> None:
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
-    """Return the device for ``"auto"`` (CUDA where there is one, else the CPU) or for a name such as ``"cuda:1"``."""
+    """Return the device for "auto" (CUDA where there is one, else the CPU) or for a name such as "cuda:1".
+
+    Raises
+    ------
+    ValueError
+        For any other kind of device, or CUDA where there is none.
+    """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -36,7 +46,29 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         raise ValueError(f"unknown device {device!r}: use 'auto', 'cpu' or 'cuda'") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device {str(device)!r} was asked for, but PyTorch sees no CUDA device: use 'auto' or 'cpu'")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise ValueError(f"device {str(device)!r} was asked for, but the last one is 'cuda:{count - 1}'")
+    if device.type not in KINDS:
+        raise ValueError(f"device {str(device)!r} is not supported, dmsc needs float64: use 'auto', 'cpu' or 'cuda'")
     return device
+
+
+def available_memory(device: torch.device) -> int | None:
+    """Return how many bytes are free on a device, as far as that can be known; of a container, up to its limit."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        free = int(re.search(r"MemAvailable:\s*(\d+) kB", Path("/proc/meminfo").read_text())[1]) * 1024
+    except (OSError, TypeError):  # not Linux
+        return None
+    try:
+        limit, used = (int(Path("/sys/fs/cgroup", name).read_text()) for name in ("memory.max", "memory.current"))
+        cached = re.search(r"^inactive_file (\d+)", Path("/sys/fs/cgroup/memory.stat").read_text(), re.M)
+        free = min(free, limit - used + (int(cached[1]) if cached else 0))
+    except (OSError, ValueError):  # no limit
+        pass
+    return free
 
 
 def as_tensors(Xs: Sequence[np.ndarray], device: str | torch.device = "cpu", scale: float = 1.0) -> list[torch.Tensor]:

@@ -1,24 +1,25 @@
-"""Eigenpairs of symmetric matrices on the CPU or a card, chosen for certainty first and speed second."""
+"""Eigenpairs of symmetric matrices: SciPy's and PyTorch's solvers, chosen for certainty first and speed second."""
 
 from __future__ import annotations
 
 from operator import itemgetter
 
+import numpy as np
+import scipy.linalg
 import torch
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import ArpackError, eigsh
+
+__all__ = ["connected_parts", "eigenpairs", "smallest_eigenpairs"]
 
 DENSE_LIMIT = 400  # up to this many rows a dense solver takes a tenth of a second, whatever the matrix
-BLOCK = 8  # vectors that are multiplied at a time: for so few the time goes into reading the matrix
-QUEUE_ROWS = 64  # rows whose neighbors are looked up at a time
-MAX_RESTARTS = 30
-TOLERANCE = 1e-9  # of residuals, relative to the largest eigenvalue
+FEW = 0.02  # share of all eigenpairs up to which an iterative solver is the faster one
+MAX_RESTARTS = 50  # of the iterative solver: where it doesn't settle, a dense one does
 
 
-def eigenpairs(M, k, which):
-    """Compute k eigenpairs of a symmetric matrix.
-
-    A block Lanczos method with thick restarts and full orthogonalization; where it isn't worth its while, or
-    doesn't settle within ``MAX_RESTARTS``, LAPACK's (or the card's) dense solver. Nothing leaves M's device but
-    the residual that says when to stop.
+def eigenpairs(M: torch.Tensor, k: int, which: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compute k eigenpairs of a symmetric matrix on the device where it lies.
 
     Parameters
     ----------
@@ -32,68 +33,33 @@ def eigenpairs(M, k, which):
         Largest (in magnitude) first.
     vectors : tensor of shape (n, k)
         Eigenvectors as columns.
-
-    References
-    ----------
-    K. Wu, H. Simon, "Thick-Restart Lanczos Method for Large Symmetric Eigenvalue Problems", SIAM J. Matrix Anal. 2000.
     """
-    n, n_kept = len(M), k + 5 * BLOCK  # Ritz vectors that survive a restart
-    pairs, size = None, n_kept + 8 * BLOCK
-    if n > DENSE_LIMIT and size <= n // 3:
-        pairs = lanczos(M, k, which, n_kept, size)
-    if pairs is None:
-        pairs = _select(*torch.linalg.eigh(M), which, k)
-    return pairs
+    n, pairs = len(M), None
+    if M.device.type == "cpu" and n > DENSE_LIMIT and k <= FEW * n:
+        start = np.random.default_rng(0).standard_normal(n)  # the same one always: the same bits again
+        arpack = {"largest": "LA", "largest in magnitude": "LM"}[which]
+        try:
+            pairs = eigsh(M.numpy(), k, which=arpack, v0=start, maxiter=MAX_RESTARTS, tol=1e-10)
+        except ArpackError:  # not settled, or no way to go on
+            pairs = None
+    if pairs is None and M.device.type == "cpu" and which == "largest":
+        pairs = scipy.linalg.eigh(M.numpy(), subset_by_index=[n - k, n - 1])
+    values, vectors = torch.linalg.eigh(M) if pairs is None else map(torch.from_numpy, pairs)
+    size = values.abs() if which == "largest in magnitude" else values
+    order = torch.argsort(size, descending=True, stable=True)[:k]
+    return values[order], vectors[:, order]
 
 
-def lanczos(M, k, which, n_kept, size):
-    """Compute eigenpairs as :func:`eigenpairs` does, in a basis of ``size`` vectors, or return None."""
-    start = torch.randn(len(M), BLOCK, generator=torch.Generator().manual_seed(0), dtype=M.dtype)
-    Q = torch.linalg.qr(start.to(M.device))[0]
-    V, MV = torch.empty(2, len(M), size, dtype=M.dtype, device=M.device)  # the basis and its products
-    used = 0
-    for _ in range(MAX_RESTARTS):
-        while used + BLOCK <= size:
-            V[:, used : used + BLOCK] = Q
-            MV[:, used : used + BLOCK] = product = M @ Q
-            used += BLOCK
-            Q = _orthonormal(product, V[:, :used])
-        T = V[:, :used].T @ MV[:, :used]
-        values, S = _select(*torch.linalg.eigh(0.5 * (T + T.T)), which, n_kept)
-        V[:, :n_kept], MV[:, :n_kept] = V[:, :used] @ S, MV[:, :used] @ S
-        used = n_kept
-        residual = (MV[:, :k] - V[:, :k] * values[:k]) / values.abs().max().clamp(min=torch.finfo(M.dtype).tiny)
-        if residual.norm(dim=0).max() <= TOLERANCE:
-            return values[:k], V[:, :k].contiguous()
-    return None
+def smallest_eigenpairs(A: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compute the k smallest eigenpairs of a normalized Laplacian I - A, one connected part at a time.
 
-
-def _orthonormal(Q, V):
-    """Orthonormalize the columns of Q against those of V, and among themselves; twice where much cancels out."""
-    for _ in range(2):
-        length = Q.norm(dim=0).max()
-        Q, R = torch.linalg.qr(Q - V @ (V.T @ Q))
-        if R.diagonal().abs().min() > 0.05 * length:
-            break
-    return Q
-
-
-def _select(values, vectors, which, k):
-    """Return the k wanted pairs, the most wanted first."""
-    order = torch.argsort(values.abs() if which == "largest in magnitude" else values, descending=True, stable=True)
-    return values[order[:k]], vectors[:, order[:k]]
-
-
-def smallest_eigenpairs(A, k):
-    """Compute the k smallest eigenpairs of a normalized Laplacian ``I - A``, one connected part at a time.
-
-    There is one eigenvalue 0 for each part, and an iterative solver may miss copies of an eigenvalue; within
-    one part the 0 is single. Among equal eigenvalues those of larger parts come first.
+    There is one eigenvalue 0 for each part, and an iterative solver may miss copies of an eigenvalue; within one part
+    the 0 is single. Among equal eigenvalues those of larger parts come first.
 
     Parameters
     ----------
     A : tensor of shape (n, n), float64
-        Normalized adjacency ``D^(-1/2) A D^(-1/2)``: symmetric, non-negative; rows of 0 are isolated points.
+        Normalized adjacency D^(-1/2) A D^(-1/2): symmetric, non-negative; rows of 0 are isolated points.
     k : int
 
     Returns
@@ -117,21 +83,15 @@ def smallest_eigenpairs(A, k):
     return values.clamp(0, 2), vectors
 
 
-def connected_parts(A, max_isolated):
-    """Return the rows of each connected part of a graph: at most ``max_isolated`` single points, then the others.
-
-    Breadth first, on A's device: each row is read once, and no more once every point has been reached.
-    """
-    free = A.sum(dim=1) > 0
-    isolated = torch.nonzero(~free)[:max_isolated]  # (points, 1)
-    parts = list(isolated)
-    while free.any():
-        part = queue = free.nonzero()[:1, 0]
-        free[queue] = False
-        while len(queue) and free.any():
-            rows, queue = queue[:QUEUE_ROWS], queue[QUEUE_ROWS:]
-            reached = ((A[rows].sum(dim=0) > 0) & free).nonzero()[:, 0]
-            free[reached] = False
-            part, queue = torch.cat([part, reached]), torch.cat([queue, reached])
-        parts.append(part.sort().values)
-    return parts
+def connected_parts(A: torch.Tensor, max_isolated: int) -> list[torch.Tensor]:
+    """Return the rows of each connected part of a graph; of single points at most ``max_isolated``, and these first."""
+    linked = A > 0
+    if (linked.sum(dim=1) >= len(A) - 1).any():  # someone knows everyone, as in most dense graphs
+        return [torch.arange(len(A), device=A.device)]
+    isolated = ~linked.any(dim=1)
+    parts = list(isolated.nonzero()[:max_isolated])  # (1,) each
+    number = connected_components(csr_array(linked.cpu().numpy()))[1]
+    number[isolated.cpu().numpy()] = -1
+    order = np.argsort(number, kind="stable")
+    several = np.split(order, np.flatnonzero(np.diff(number[order])) + 1)
+    return parts + [torch.from_numpy(rows).to(A.device) for rows in several if number[rows[0]] >= 0]

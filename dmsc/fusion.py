@@ -1,6 +1,6 @@
 """Spatial fusion: M views become one joint latent, somewhere on the way through the encoder.
 
-Early, intermediate and late fusion are one thing: a plan of :class:`Merge` steps that says which streams meet, and
+Early, intermediate and late fusion are one thing: a plan of `Merge` steps that says which streams meet, and
 after how many convolutions. Early fusion merges at depth 0, late fusion after the last convolution, a hybrid encoder
 by any plan in between.
 """
@@ -62,11 +62,6 @@ def fuse(maps: Sequence[torch.Tensor], function: str, masks: Sequence[torch.Tens
     -------
     torch.Tensor
         (N, C, H, W), for "concat" (N, sum of C, H, W).
-
-    Raises
-    ------
-    ValueError
-        For another function. (PyTorch itself refuses maps of different sizes; :class:`FusionEncoder` says so earlier.)
 
     References
     ----------

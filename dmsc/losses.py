@@ -1,9 +1,8 @@
-r"""The terms of the loss, named as in the papers, in one convention.
+"""The terms of the loss, named as in the papers, in one convention.
 
-.. math:: L = \sum_m w_m \|X^m - \hat X^m\|_F^2 \;+\; \lambda_1 \|C\|_p^p
-              \;+\; \lambda_2 \sum_l v_l \|Z^l - C Z^l\|_F^2
+    L = Σ_m w_m ‖X_m - X̂_m‖²_F  +  λ₁ ‖C‖_p^p  +  λ₂ Σ_l v_l ‖Z_l - C Z_l‖²_F
 
-CMSC-DCCA adds the correlation term of :mod:`dmsc.correlation`. A sample without a view is left out of that view's
+CMSC-DCCA adds the correlation term of `dmsc.correlation`. A sample without a view is left out of that view's
 errors.
 
 No term carries a factor 1/2. Where a paper or its code has one, the preset's weight is halved (see ``presets.py``).
@@ -12,7 +11,7 @@ Sums run over all samples and pixels, as in the papers: the weights depend on N 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 
@@ -20,8 +19,10 @@ import torch
 
 from .checks import one_of
 from .correlation import Correlation, correlation_deficit
+from .model import SubspaceNetwork
+from .self_expression import coefficients_norm, express
 
-__all__ = ["LossWeights", "finetuning_terms", "weighted_squared_error"]
+__all__ = ["LossWeights", "finetuning_terms", "repeat_last", "weighted_squared_error"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,23 @@ class LossWeights:
             if not isinstance(getattr(self, field), Real) or not getattr(self, field) >= 0:
                 raise ValueError(f"{field} must be non-negative, got {getattr(self, field)!r}")
 
+    @property
+    def ridge(self) -> float:
+        """The penalty lambda_1 / lambda_2 with which C has a closed form for given latents.
+
+        Raises
+        ------
+        ValueError
+            If there is no closed form: for p = 1, or a lambda of 0.
+        """
+        lambdas = self.lambda_regularization, self.lambda_self_expression
+        if self.norm != 2 or 0 in lambdas:
+            raise ValueError(
+                "the closed form of C needs norm=2 and both lambdas above 0, got "
+                f"norm={self.norm} and {lambdas}: train C instead (solver='adam', a number for coefficients_init)"
+            )
+        return lambdas[0] / lambdas[1]
+
 
 def repeat_last(weights: Sequence[float], count: int) -> list[float]:
     """Return ``count`` weights: the given ones, the last one repeated."""
@@ -86,12 +104,13 @@ def weighted_squared_error(
 
 
 def finetuning_terms(
-    model,
+    model: SubspaceNetwork,
     Xs: Sequence[torch.Tensor],
     weights: LossWeights,
     *,
     masks: Sequence[torch.Tensor] | None = None,
     correlation: Correlation | None = None,
+    solve: Callable[[list[torch.Tensor]], torch.Tensor] | None = None,
 ) -> dict[str, torch.Tensor]:
     """Evaluate the weighted terms of the loss; their sum is what fine-tuning minimizes.
 
@@ -107,21 +126,25 @@ def finetuning_terms(
         Which samples have which view.
     correlation : Correlation, optional
         CMSC-DCCA's term, for a model with projections.
+    solve : callable, optional
+        C (N, N) as a function of the latents; by default it is the parameter of the model's self-expression layer.
 
     Returns
     -------
     dict of scalar tensors
         ``reconstruction``, ``regularization``, ``self_expression``, and with ``correlation`` a term of that name.
     """
-    Zs, Zs_hat, Xs_hat = model(Xs, masks)
-    residual = weighted_squared_error(Zs, Zs_hat, weights.self_expression, None if model.joint else masks)
+    Zs = [Z.to(Xs[0].dtype) for Z in model.encode(Xs, masks)]  # (N, d) each; sums in full precision
+    C = model.self_expression.matrix() if solve is None else solve(Zs)  # (N, N)
+    Zs_hat = express(C, Zs)  # C Z
+    Xs_hat = model.decode(Zs_hat)
+    residual = weighted_squared_error(Zs, Zs_hat, weights.self_expression, model.latent_masks(masks))
     terms = {
         "reconstruction": weighted_squared_error(Xs, Xs_hat, weights.reconstruction, masks),
-        "regularization": weights.lambda_regularization * model.self_expression.norm(weights.norm),
+        "regularization": weights.lambda_regularization * coefficients_norm(C, weights.norm),
         "self_expression": weights.lambda_self_expression * residual,
     }
     if correlation is not None:
-        terms["correlation"] = correlation.lambda_correlation * correlation_deficit(
-            model.project(Zs), correlation, masks
-        )
+        deficit = correlation_deficit(model.project(Zs), correlation, masks)
+        terms["correlation"] = correlation.lambda_correlation * deficit
     return terms

@@ -1,4 +1,4 @@
-"""What a method is: a frozen description of networks, loss, training and post-processing."""
+"""What a method is: a frozen description of networks, loss, training and reading."""
 
 from __future__ import annotations
 
@@ -11,43 +11,16 @@ from .devices import PRECISIONS
 from .fusion import FUNCTIONS, PLACES
 from .losses import LossWeights
 from .networks import Architecture
-from .optimization import SCHEDULES, SOLVERS
-from .solvers.closed_form import check_closed_form
-from .spectral import ASSIGNMENTS
+from .spectral import PLAIN, Reading
+from .training import SCHEDULES
 
-__all__ = ["FUSIONS", "Baseline", "Method", "PostProcessing"]
+__all__ = ["FUSIONS", "SOLVERS", "Baseline", "Method"]
 
 #: Where views meet: never ("none": the first view alone), in C ("affinity"), or inside the encoder.
 FUSIONS = ("none", "affinity", *PLACES)
-
-
-@dataclass(frozen=True)
-class PostProcessing:
-    """From C to labels, as the papers do it: threshold, subspace affinity, spectral clustering.
-
-    Parameters
-    ----------
-    ratio : float
-        rho of :func:`dmsc.threshold_coefficients`.
-    dim, alpha : int, float
-        d and alpha of the subspace affinity.
-    unit_diagonal : bool
-        Put ones on C's diagonal first (the authors' COIL code).
-    assign : {"discretize", "kmeans"}
-        How the spectral embedding becomes labels.
-    """
-
-    ratio: float = 0.2
-    dim: int = 6
-    alpha: float = 4.0
-    unit_diagonal: bool = False
-    assign: str = "discretize"
-
-    def __post_init__(self) -> None:
-        positive_number("ratio", self.ratio, at_most=1)
-        positive_number("alpha", self.alpha)
-        integer("dim", self.dim, 1)
-        one_of("assign", self.assign, ASSIGNMENTS)
+#: How C is found in fine-tuning: as a parameter like any other; in closed form at every step; in closed form once, at
+#: the best scale of the latents.
+SOLVERS = ("adam", "closed-form", "scale-path")
 
 
 @dataclass(frozen=True)
@@ -60,14 +33,14 @@ class Method:
         Key of the method, and where its settings come from.
     fusion : {"none", "affinity", "early", "intermediate", "late"}
         "none": the first view only. "affinity": one autoencoder per view and a shared C. The others: one encoder with a
-        joint latent, see :func:`dmsc.fusion.fusion_plan`.
+        joint latent, see `dmsc.fusion.fusion_plan`.
     fusion_function : {"sum", "max", "concat"}
         How maps are joined, in early, intermediate and late fusion.
-    architecture, loss, post : Architecture, LossWeights, PostProcessing
-        Networks, loss weights, post-processing.
+    architecture, loss, reading : Architecture, LossWeights, Reading
+        Networks, loss weights, and how the paper reads labels off C.
     input_scale : float
         Factor on the inputs; the papers' weights only mean something at their scale.
-    coefficients_init : float or "ridge"
+    coefficients_init : float or "closed-form"
         Start of C: a constant, or the closed form on the pre-trained latents.
     zero_diagonal : bool
         Whether C works without its diagonal.
@@ -78,14 +51,14 @@ class Method:
     learning_rate : float
         Adam's, in both steps.
     solver : {"adam", "closed-form", "scale-path"}
-        How C is found in fine-tuning: trained; solved for at every step (:mod:`dmsc.closed_form`); solved for once, at
-        the best scale of the latents (:mod:`dmsc.scale_path`).
+        How C is found in fine-tuning: trained; solved for at every step (`dmsc.solvers.closed_form`); solved for once,
+        at the best scale of the latents (`dmsc.solvers.scale_path`).
     schedule : {"constant", "cosine"}
-        Of the learning rate, in both steps: :func:`dmsc.solvers.schedule_factor`.
+        Of the learning rate, in both steps: `dmsc.training.schedule_factor`.
     pretrain_tolerance, finetune_tolerance : float or None
-        When each step may stop before its last epoch: see :func:`dmsc.pretrain` and :func:`dmsc.finetune`.
+        When each step may stop before its last epoch: see `dmsc.pretrain` and `dmsc.finetune`.
     precision : {"float32", "tf32", "bf16"}
-        Of the products: :func:`dmsc.devices.precision`.
+        Of the products: `dmsc.devices.precision`.
     paper_epochs : int or None
         Fine-tuning epochs of the paper; a shorter run is marked as short in its record.
     correlation : Correlation or None
@@ -98,7 +71,7 @@ class Method:
     fusion_function: str = "concat"
     architecture: Architecture = Architecture()
     loss: LossWeights = LossWeights()
-    post: PostProcessing = PostProcessing()
+    reading: Reading = Reading()
     input_scale: float = 1.0
     coefficients_init: float | str = 1e-4
     zero_diagonal: bool = False
@@ -115,7 +88,7 @@ class Method:
     correlation: Correlation | None = None
 
     def __post_init__(self) -> None:
-        _check_parts(self, architecture=Architecture, loss=LossWeights, post=PostProcessing)
+        _check_parts(self, architecture=Architecture, loss=LossWeights, reading=Reading)
         one_of("fusion", self.fusion, FUSIONS)
         if self.correlation is not None and self.fusion != "affinity":
             raise ValueError(f"correlation is between the latents of fusion='affinity', got fusion={self.fusion!r}")
@@ -131,17 +104,24 @@ class Method:
         for field_name in ("pretrain_tolerance", "finetune_tolerance"):
             if getattr(self, field_name) is not None:
                 positive_number(field_name, getattr(self, field_name))
-        if self.solver != "adam":
-            check_closed_form(self.loss)
+        if self.needs_closed_form:
+            _ = self.loss.ridge  # says what is missing
         if self.solver == "scale-path" and self.correlation is not None:
             raise ValueError(
                 "solver='scale-path' trains no encoders, and correlation is about them: use another solver"
             )
-        if self.coefficients_init != "ridge" and not isinstance(self.coefficients_init, Real):
-            raise ValueError(f"coefficients_init must be a number or 'ridge', got {self.coefficients_init!r}")
-        lambdas = self.loss.lambda_regularization, self.loss.lambda_self_expression
-        if self.coefficients_init == "ridge" and 0 in lambdas:
-            raise ValueError(f"coefficients_init='ridge' needs both lambdas above 0, got {lambdas}")
+        if self.coefficients_init != "closed-form" and not isinstance(self.coefficients_init, Real):
+            raise ValueError(f"coefficients_init must be a number or 'closed-form', got {self.coefficients_init!r}")
+
+    @property
+    def needs_closed_form(self) -> bool:
+        """Whether C is solved for somewhere, which only some loss weights allow."""
+        return self.solver != "adam" or self.coefficients_init == "closed-form"
+
+    @property
+    def readings(self) -> dict[str, Reading]:
+        """The readings of C by name; which of them is better is a choice of its own (`dmsc.selection`)."""
+        return {"plain": PLAIN, "paper": self.reading}
 
 
 @dataclass(frozen=True)
@@ -155,21 +135,26 @@ class Baseline:
     name, source : str
         Key of the baseline, and where it comes from.
     algorithm : str
-        One of :data:`dmsc.baselines.ALGORITHMS`.
+        One of `dmsc.baselines.ALGORITHMS`.
     parameters : dict
         Of that function, all that may be changed.
-    post : PostProcessing
-        As in :class:`Method`: the dataset's.
+    reading : Reading
+        As in `Method`: that of the dataset's networks.
     """
 
     name: str
     source: str
     algorithm: str
     parameters: dict = field(default_factory=dict)
-    post: PostProcessing = PostProcessing()
+    reading: Reading = Reading()
 
     def __post_init__(self) -> None:
-        _check_parts(self, parameters=dict, post=PostProcessing)
+        _check_parts(self, parameters=dict, reading=Reading)
+
+    @property
+    def readings(self) -> dict[str, Reading]:
+        """The readings of C by name, as in `Method`."""
+        return {"plain": PLAIN, "paper": self.reading}
 
 
 def _check_parts(description: Method | Baseline, **types: type) -> None:

@@ -14,7 +14,7 @@ CMSC-DCCA.
 
 A sample may lack views. ``masks``, one bool tensor (N,) per view, say who has what. In affinity fusion the latent of a
 missing view is 0: it neither helps to express others nor is expressed itself, and the sample lives by its other
-latents. In spatial fusion a missing view has no say where streams meet (:func:`dmsc.fusion.fuse`).
+latents. In spatial fusion a missing view has no say where streams meet (`dmsc.fusion.fuse`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -29,11 +30,12 @@ from .checks import integer
 from .correlation import Correlation
 from .fusion import FusionEncoder, Merge
 from .networks import Architecture, build_decoder, build_encoder, latent_shape
-from .self_expression import SelfExpression
+from .self_expression import SelfExpression, express
 
 __all__ = ["SubspaceNetwork"]
 
 Masks = Sequence[torch.Tensor] | None
+CPU_CHUNK = 250  # samples that a CPU encodes and decodes at a time
 
 
 class SubspaceNetwork(nn.Module):
@@ -54,10 +56,9 @@ class SubspaceNetwork(nn.Module):
     correlation : Correlation, optional
         Give every view's latent a linear projection, for the correlation term of CMSC-DCCA.
     coefficients_init, zero_diagonal
-        See :class:`~dmsc.self_expression.SelfExpression`.
+        See `dmsc.SelfExpression`.
     chunk_size : int, optional
-        Encode and decode this many samples at a time. Same numbers, less memory traffic: a CPU's caches make it several
-        times faster than one batch of thousands. ``None`` for all at once.
+        Encode and decode this many samples at a time; None for all at once. `place` sets what suits a device.
 
     References
     ----------
@@ -115,11 +116,33 @@ class SubspaceNetwork(nn.Module):
         """Return the reconstructions without self-expression: what pre-training learns."""
         return self.decode(self.encode(Xs, masks))
 
-    def forward(self, Xs: Sequence[torch.Tensor], masks: Masks = None):
+    def forward(
+        self, Xs: Sequence[torch.Tensor], masks: Masks = None
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor], list[torch.Tensor]]:
         """Return ``(Zs, Zs_hat, Xs_hat)``: latents, self-expressed latents, reconstructions from the latter."""
         Zs = self.encode(Xs, masks)
-        Zs_hat = [self.self_expression(Z) for Z in Zs]
+        Zs_hat = express(self.self_expression.matrix(), Zs)  # C Z
         return Zs, Zs_hat, self.decode(Zs_hat)
+
+    @property
+    def n_latents(self) -> int:
+        """How many latents C expresses: one per view, or the joint one."""
+        return 1 if self.joint else len(self.decoders)
+
+    def latent_masks(self, masks: Masks) -> Masks:
+        """Return which samples have which latent, given who has which view: a joint latent everyone has."""
+        return None if self.joint else masks
+
+    def place(self, device: torch.device | str) -> SubspaceNetwork:
+        """Move to a device, and work there as it likes best; the numbers are the same.
+
+        A CPU's caches make chunks of samples, with channels innermost, several times faster than one batch of
+        thousands.
+        """
+        on_cpu = torch.device(device).type == "cpu"
+        self.chunk_size = CPU_CHUNK if on_cpu else None
+        self.to(device)
+        return self.to(memory_format=torch.channels_last) if on_cpu else self
 
     @torch.no_grad()
     def scale_latents(self, factor: float) -> None:
@@ -140,7 +163,7 @@ class SubspaceNetwork(nn.Module):
         return [*self.encoders.parameters(), *self.decoders.parameters()]
 
     @property
-    def coefficients(self):
+    def coefficients(self) -> np.ndarray:
         """C as a NumPy array (N, N)."""
         return self.self_expression.coefficients.cpu().numpy()
 
@@ -157,7 +180,7 @@ def flatten(maps: torch.Tensor) -> torch.Tensor:
 
 
 def unflatten(Z: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    """Undo :func:`flatten`: rows (N, h w c) to maps (N, c, h, w), for ``shape`` (c, h, w)."""
+    """Undo `flatten`: rows (N, h w c) to maps (N, c, h, w), for ``shape`` (c, h, w)."""
     channels, *size = shape
     return Z.unflatten(1, (*size, channels)).movedim(-1, 1)
 

@@ -1,6 +1,6 @@
 """Encoders and decoders, built from a description.
 
-An :class:`Architecture` is data: which layers, which geometry, which non-linearity. Image views get its convolutions,
+An `Architecture` is data: which layers, which geometry, which non-linearity. Image views get its convolutions,
 vector views its dense widths. Two geometries occur in the literature and both are here:
 
 - ``padding="same"``: TensorFlow's rule, used by the authors of DSC-Net and DMSC. A stride-2 layer turns height H into
@@ -18,7 +18,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from .checks import integer, one_of
-from .convolutions import ConvTranspose2d
 
 __all__ = ["Architecture", "Conv", "build_decoder", "build_encoder", "latent_shape"]
 
@@ -111,8 +110,8 @@ class SameConv2d(nn.Conv2d):
         return super().forward(X if self.pads is None else F.pad(X, self.pads))
 
 
-class SameConvTranspose2d(ConvTranspose2d):
-    """The adjoint of :class:`SameConv2d`: brings feature maps back to exactly ``size``."""
+class SameConvTranspose2d(nn.ConvTranspose2d):
+    """The adjoint of `SameConv2d`: brings feature maps back to exactly ``size``."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, size: tuple[int, int]):
         before = [same_padding(s, kernel, stride)[0] for s in size]
@@ -182,14 +181,14 @@ def build_encoder(view_shape: tuple[int, ...], architecture: Architecture) -> nn
 
 
 def build_convolution(in_channels: int, conv: Conv, size: tuple[int, int]) -> nn.Conv2d:
-    """Build the encoder's layer that a :class:`Conv` describes, for maps of ``size`` pixels."""
+    """Build the encoder's layer that a `Conv` describes, for maps of ``size`` pixels."""
     if conv.padding == "same":
         return SameConv2d(in_channels, conv.channels, conv.kernel, conv.stride, size)
     return nn.Conv2d(in_channels, conv.channels, conv.kernel, conv.stride, conv.padding)
 
 
 def build_decoder(view_shape: tuple[int, ...], architecture: Architecture) -> nn.Sequential:
-    """Build the decoder of one view: the mirror of :func:`build_encoder`, back to exactly ``view_shape``."""
+    """Build the decoder of one view: the mirror of `build_encoder`, back to exactly ``view_shape``."""
     activation, output = ACTIVATIONS[architecture.activation], ACTIVATIONS[architecture.output_activation]
     layers: list[nn.Module] = []
     if len(view_shape) == 1:
@@ -206,7 +205,7 @@ def build_decoder(view_shape: tuple[int, ...], architecture: Architecture) -> nn
                 up = SameConvTranspose2d(channels[i + 1], channels[i], conv.kernel, conv.stride, sizes[i])
             else:
                 padding = conv.padding if conv.decoder_padding is None else conv.decoder_padding
-                up = ConvTranspose2d(channels[i + 1], channels[i], conv.kernel, conv.stride, padding)
+                up = nn.ConvTranspose2d(channels[i + 1], channels[i], conv.kernel, conv.stride, padding)
             layers += [up, activation()]
         layers[-1] = output()
     decoder = nn.Sequential(*layers)

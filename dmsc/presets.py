@@ -1,7 +1,7 @@
 """Every method as data: one table for each paper x dataset, which a reader can scan.
 
-A :class:`~dmsc.methods.Method` says what to build, how to train it and how to read clusters off C. :func:`preset` fills
-one in: the method's defaults, then what the table below says for the dataset, then what the caller overrides.
+A `dmsc.Method` says what to build, how to train it and how to read clusters off C. `preset` fills one in: the method's
+defaults, then what the table below says for the dataset, then what the caller overrides.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from dataclasses import fields, is_dataclass, replace
 from .correlation import Correlation
 from .fusion import FUNCTIONS, PLACES
 from .losses import LossWeights
-from .methods import Baseline, Method, PostProcessing
+from .methods import Baseline, Method
 from .networks import Architecture, Conv
+from .spectral import Reading
 
 __all__ = ["BASELINES", "METHODS", "override", "preset"]
 
@@ -98,7 +99,7 @@ def _yale(K: int, norm: int, epochs: int) -> dict:
         "source": "Ji et al. 2017, Extended Yale B: authors' code, with its factors 1/2 folded in",
         "architecture": YALE_NET,
         "loss": LossWeights((0.5,), (0.5,), 1.0, papers_lambda(K), norm),
-        "post": PostProcessing(faces_ratio(K), 10, 3.5),
+        "reading": Reading(ratio=faces_ratio(K), dim=10, alpha=3.5),
         "pretrain_epochs": 300,
         "finetune_epochs": epochs,
         "paper_epochs": epochs,
@@ -110,7 +111,7 @@ def _orl(norm: int, epochs: int) -> dict:
         "source": "Ji et al. 2017, ORL: authors' code, with its factors 1/2 folded in",
         "architecture": ORL_NET,
         "loss": LossWeights((0.5,), (0.5,), 1.0, 0.2, norm),
-        "post": PostProcessing(0.2, 3, 1.0),
+        "reading": Reading(ratio=0.2, dim=3, alpha=1.0),
         "coefficients_init": 0.0,
         "pretrain_epochs": 1000,
         "finetune_epochs": epochs,
@@ -123,7 +124,7 @@ def _coil20(norm: int, epochs: int) -> dict:
         "source": "Ji et al. 2017, COIL20: authors' code (lambda_2 = 150 with a factor 1/2 on self-expression only)",
         "architecture": COIL20_NET,
         "loss": LossWeights((1.0,), (0.5,), 1.0, 150.0, norm),
-        "post": PostProcessing(0.04, 12, 8.0, unit_diagonal=True),
+        "reading": Reading(ratio=0.04, dim=12, alpha=8.0, unit_diagonal=True),
         "coefficients_init": 1e-8,
         "pretrain_epochs": 100,
         "finetune_epochs": epochs,
@@ -134,7 +135,7 @@ def _coil20(norm: int, epochs: int) -> dict:
 def _coil100(norm: int, epochs: int) -> dict:
     return {
         **_coil20(norm, epochs),
-        "source": "Ji et al. 2017, COIL100: the paper's network and lambda_2 = 30, COIL20's post-processing",
+        "source": "Ji et al. 2017, COIL100: the paper's network and lambda_2 = 30, COIL20's reading",
         "architecture": COIL100_NET,
         "loss": LossWeights((0.5,), (0.5,), 1.0, 30.0, norm),
         "pretrain_epochs": 50,
@@ -146,7 +147,7 @@ def _components(K: int) -> dict:
         "source": "Abavisani & Patel 2018, face components: authors' code (no factors 1/2, inputs 0-255)",
         "architecture": COMPONENTS_NET,
         "loss": LossWeights((0.6, 0.1), (0.3, 0.05), 1.0, papers_lambda(K)),
-        "post": PostProcessing(faces_ratio(K), 6, 8.0),
+        "reading": Reading(ratio=faces_ratio(K), dim=6, alpha=8.0),
         "finetune_epochs": 1000,
         "paper_epochs": 1000,
     }
@@ -158,7 +159,7 @@ def _listing(K: int) -> dict:
         "source": "the blog listing: its network, weights and diagonal; mini-batches in step one",
         "architecture": LISTING_NET,
         "loss": LossWeights((0.2, 0.8), (0.2, 0.8), 0.1, 50 * papers_lambda(K)),
-        "post": PostProcessing(listing_ratio(K), 6, 8.0),
+        "reading": Reading(ratio=listing_ratio(K), dim=6, alpha=8.0),
         "zero_diagonal": True,
         "pretrain_epochs": 80,
         "finetune_epochs": 1001,
@@ -238,13 +239,13 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides) -> Method | 
     Parameters
     ----------
     method : str
-        One of :data:`METHODS` or :data:`BASELINES`.
+        One of `METHODS` or `BASELINES`.
     dataset : str
         The dataset's name; one that no paper speaks of gets the method's defaults.
     n_clusters : int
         K; some papers' weights depend on it.
     **overrides
-        Fields of the description, or of its parts (``loss``, ``post``, ``architecture``, ``correlation``,
+        Fields of the description, or of its parts (``loss``, ``reading``, ``architecture``, ``correlation``,
         ``parameters``), by their own names.
 
     Returns
@@ -262,10 +263,11 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides) -> Method | 
         raise ValueError(f"unknown method {method!r}{_closest(method, known)}: use one of {', '.join(known)}")
     description = known[method]
     row = TABLE.get((method, dataset)) or TABLE.get((method, "*"))
-    if method in BASELINES:  # they are read off with the post-processing of the dataset's networks
+    if method in BASELINES:  # they are read as the dataset's networks are
         networks = (TABLE.get((name, dataset)) for name in ("affinity", "dsc-l2"))
-        posts = [row(n_clusters)["post"] for row in networks if row and "post" in row(n_clusters)]
-        description = replace(description, post=posts[0]) if posts else description
+        rows = [network(n_clusters) for network in networks if network]
+        readings = [settings["reading"] for settings in rows if "reading" in settings]
+        description = replace(description, reading=readings[0]) if readings else description
     elif row is not None:
         description = replace(description, **row(n_clusters))
     return override(description, **overrides)
@@ -282,7 +284,7 @@ def override(method: Method | Baseline, **values) -> Method | Baseline:
     }
     changed = {name: dict(part) if isinstance(part, dict) else {} for name, part in parts.items()}
     for name, value in values.items():
-        if name in owner:  # of two parts with such a field the first: alpha is SSC's, not its post-processing's
+        if name in owner:  # of two parts with such a field the first: alpha is SSC's, not its reading's
             changed[owner[name]][name] = value
         elif name not in outer:
             known = sorted({*outer, *owner})

@@ -1,9 +1,9 @@
-"""Choices without labels: after which epoch to stop, and which post-processing to read C with.
+"""Choices without labels: after which epoch to stop, and which reading of C to take.
 
-A longer training lowers the loss and may still worsen the clusters, and no post-processing is best on all data. The
+A longer training lowers the loss and may still worsen the clusters, and no reading is best on all data. The
 rule here asks the raw data: if the clusters are subspaces, then every sample is expressed best by the others of its own
 cluster. The share of samples for which that is so, the subspace consistency, judges labels from any epoch and any
-post-processing on one scale, and it never sees the true ones.
+reading on one scale, and it never sees the true ones.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .paths import replacing
 __all__ = ["Candidate", "check_epochs", "load_candidates", "save_candidates", "select", "subspace_consistency"]
 
 N_CHECKS = 10
+COLUMNS = ("epoch", "reading", "labels", "consistency")  # of a file of candidates
 
 
 @dataclass(frozen=True)
@@ -30,19 +31,19 @@ class Candidate:
     Parameters
     ----------
     epoch : int
-        Fine-tuning epoch of the coefficients; negative for those on the way to it (:mod:`dmsc.scale_path`).
-    post : {"plain", "paper"}
+        Fine-tuning epoch of the coefficients; negative for those on the way to it (`dmsc.solvers.scale_path`).
+    reading : {"plain", "paper"}
         How they were read.
     labels : array (N,)
         The clusters.
-    consistency : float
-        :func:`subspace_consistency` of the labels.
+    consistency : float or None
+        `subspace_consistency` of the labels, where someone is to choose by it.
     """
 
     epoch: int
-    post: str
+    reading: str
     labels: np.ndarray
-    consistency: float
+    consistency: float | None = None
 
 
 def check_epochs(epochs: int, n_checks: int = N_CHECKS) -> list[int]:
@@ -52,12 +53,11 @@ def check_epochs(epochs: int, n_checks: int = N_CHECKS) -> list[int]:
 
 
 def subspace_consistency(X: np.ndarray, labels: np.ndarray, ridge: float) -> float:
-    r"""Return the share of samples that their own cluster expresses best.
+    """Return the share of samples that their own cluster expresses best.
 
-    Cluster k, with rows :math:`X_k` and Gram matrix :math:`G_k = X_k X_k^\top`, expresses sample x with the penalized
-    error
+    Cluster k, with rows X_k and Gram matrix G_k = X_k X_kᵀ, expresses sample x with the penalized error
 
-    .. math:: e_k(x) = \min_c \|x - c X_k\|^2 + r \|c\|^2
+        e_k(x) = min_c ‖x - c X_k‖² + r ‖c‖²
 
     where x itself, if it is one of them, may not help. A sample agrees with its label if no other cluster has a smaller
     error.
@@ -69,7 +69,7 @@ def subspace_consistency(X: np.ndarray, labels: np.ndarray, ridge: float) -> flo
     labels : array (N,)
         Clusters.
     ridge : float
-        Penalty r, > 0, for instance :func:`dmsc.self_expression.choose_ridge`'s.
+        Penalty r, > 0, for instance that of `dmsc.self_expression.choose_ridge`.
 
     Returns
     -------
@@ -77,8 +77,8 @@ def subspace_consistency(X: np.ndarray, labels: np.ndarray, ridge: float) -> flo
 
     Notes
     -----
-    With :math:`P = (G_k + r I)^{-1}` the error is :math:`\|x\|^2 - g^\top P g`, where g are the inner products of x
-    with the cluster; left out of its own cluster, sample i has the error :math:`1 / P_{ii} - r`.
+    With P = (G_k + r I)⁻¹ the error is ‖x‖² - gᵀ P g, where g are the inner products of x with the cluster; left out of
+    its own cluster, sample i has the error 1 / P_ii - r.
     """
     X, labels, ridge = np.asarray(X, dtype=np.float64), np.asarray(labels), positive_number("ridge", ridge)
     if X.ndim != 2 or labels.shape != (len(X),):
@@ -98,7 +98,7 @@ def subspace_consistency(X: np.ndarray, labels: np.ndarray, ridge: float) -> flo
 def select(candidates: Sequence[Candidate]) -> Candidate:
     """Choose among candidates without labels.
 
-    First the post-processing whose labels are the more consistent on average over all epochs (of equals the one that
+    First the reading whose labels are the more consistent on average over all epochs (of equals the one that
     comes first), then the epoch at which they are most consistent; the later one of equals.
 
     Parameters
@@ -112,26 +112,25 @@ def select(candidates: Sequence[Candidate]) -> Candidate:
     """
     if not candidates:
         raise ValueError("select needs at least one candidate")
-    posts = list(dict.fromkeys(candidate.post for candidate in candidates))
-    means = {post: np.mean([c.consistency for c in candidates if c.post == post]) for post in posts}
-    post = max(posts, key=means.get)
-    return max((c for c in candidates if c.post == post), key=lambda c: (c.consistency, c.epoch))
+    readings = dict.fromkeys(candidate.reading for candidate in candidates)
+    means = {reading: np.mean([c.consistency for c in candidates if c.reading == reading]) for reading in readings}
+    reading = max(readings, key=lambda name: means[name])
+    return max((c for c in candidates if c.reading == reading), key=lambda c: (c.consistency, c.epoch))
 
 
 def save_candidates(path: str | Path, candidates: Sequence[Candidate]) -> None:
     """Write candidates to an ``.npz`` file, under a temporary name first."""
-    columns = ("epoch", "post", "labels", "consistency")
     with replacing(path) as temporary:
-        np.savez(temporary, **{name: np.array([getattr(c, name) for c in candidates]) for name in columns})
+        np.savez(temporary, **{name: np.array([getattr(c, name) for c in candidates]) for name in COLUMNS})
 
 
 def load_candidates(path: str | Path) -> list[Candidate]:
-    """Read what :func:`save_candidates` wrote; nothing if there is no such file."""
+    """Read what `save_candidates` wrote; nothing if there is no such file."""
     if not Path(path).exists():
         return []
     try:
         with np.load(path) as content:
-            rows = zip(*(content[name] for name in ("epoch", "post", "labels", "consistency")), strict=True)
-            return [Candidate(int(epoch), str(post), labels, float(value)) for epoch, post, labels, value in rows]
+            rows = zip(*(content[name] for name in COLUMNS), strict=True)
+            return [Candidate(int(epoch), str(name), labels, float(value)) for epoch, name, labels, value in rows]
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}): remove its folder to start anew") from None

@@ -1,7 +1,7 @@
 """Self-expression: every sample written as a combination of the others, Z = C Z.
 
 Convention of this project: samples are **rows**. A latent matrix is Z (N, d), the coefficients are C (N, N), and row i
-of C says how sample i is made of the others: z_i = sum_j C_ij z_j. (The papers put samples in columns, Z = Z C; their C
+of C says how sample i is made of the others: z_i = Σ_j C_ij z_j. (The papers put samples in columns, Z = Z C; their C
 is the transpose of ours. The authors' code uses rows, as we do.)
 """
 
@@ -15,9 +15,20 @@ from torch import nn
 
 from .checks import check_masks, integer, positive_number
 
-__all__ = ["RIDGES", "SelfExpression", "choose_ridge", "ridge_self_expression"]
+__all__ = [
+    "RIDGES",
+    "SelfExpression",
+    "choose_ridge",
+    "coefficients_norm",
+    "express",
+    "gram_inverse",
+    "raw_self_expression",
+    "ridge_coefficients",
+    "ridge_self_expression",
+    "unit_rows",
+]
 
-#: Penalties that :func:`choose_ridge` tries.
+#: Penalties that `choose_ridge` tries.
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
@@ -44,30 +55,71 @@ class SelfExpression(nn.Module):
         self.weight = nn.Parameter(torch.full((n_samples, n_samples), float(init)))
         self.zero_diagonal = zero_diagonal
 
+    def matrix(self) -> torch.Tensor:
+        """Return C (N, N) as a function of the parameter; where the diagonal is to be 0, it gets no gradient either."""
+        return self.weight.clone().fill_diagonal_(0) if self.zero_diagonal else self.weight
+
     def forward(self, Z: torch.Tensor) -> torch.Tensor:
         """Return C Z for latents Z (N, d)."""
-        expressed = self.weight @ Z  # (N, d)
-        if self.zero_diagonal:  # (W - diag W) Z, without an N x N temporary
-            expressed = expressed - self.weight.diagonal()[:, None] * Z
-        return expressed
+        return self.matrix() @ Z
 
     def norm(self, p: int) -> torch.Tensor:
-        """Return sum |C_ij|^p for p = 1 or 2: the regularizer of DSC-Net-L1 or DSC-Net-L2."""
-        W, d = self.weight, self.weight.diagonal()
-        if p == 1:
-            return W.abs().sum() - (d.abs().sum() if self.zero_diagonal else 0)
-        return torch.dot(W.view(-1), W.view(-1)) - (torch.dot(d, d) if self.zero_diagonal else 0)
+        """Return Σ |C_ij|^p for p = 1 or 2: the regularizer of DSC-Net-L1 or DSC-Net-L2."""
+        return coefficients_norm(self.matrix(), p)
 
     @property
     def coefficients(self) -> torch.Tensor:
-        """C (N, N), detached, with its zero diagonal where that is asked for."""
-        C = self.weight.detach().clone()
-        return C.fill_diagonal_(0) if self.zero_diagonal else C
+        """C (N, N), a detached copy."""
+        C = self.matrix().detach()
+        return C if self.zero_diagonal else C.clone()
 
     @torch.no_grad()
     def set_coefficients(self, C: torch.Tensor) -> None:
-        """Start from given coefficients C (N, N), such as :func:`ridge_self_expression`'s."""
+        """Start from given coefficients C (N, N), such as those of `ridge_self_expression`."""
         self.weight.copy_(C)
+
+
+def coefficients_norm(C: torch.Tensor, p: int) -> torch.Tensor:
+    """Return Σ |C_ij|^p for p = 1 or 2."""
+    return C.abs().sum() if p == 1 else torch.dot(C.view(-1), C.view(-1))
+
+
+def express(C: torch.Tensor, Zs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Return C Z for every latent Z (N, d), as the columns of one product (N, N) x (N, d_1 + d_2 + ...)."""
+    with torch.autocast(C.device.type, enabled=False):  # sums stay in C's precision, see dmsc.devices.precision
+        Z_hat = C @ torch.cat([Z.to(C.dtype) for Z in Zs], dim=1)
+    return list(Z_hat.split([Z.shape[1] for Z in Zs], dim=1))
+
+
+def gram_inverse(Zs: Sequence[torch.Tensor], ridge: float, weights: Sequence[float]) -> torch.Tensor:
+    """Return P = (Σ_l v_l Z_l Z_lᵀ + ridge I)⁻¹ (N, N) in float64 for latents (N, d_l): what the closed form is made of.
+
+    Raises
+    ------
+    ValueError
+        If the matrix can't be inverted: the ridge is too small for the latents' scale, or the latents aren't finite.
+    """
+    wide = [Z.double() for Z in Zs]
+    return _invert(sum(v * (Z @ Z.T) for v, Z in zip(weights, wide, strict=True)), ridge)
+
+
+def _invert(G: torch.Tensor, ridge: float) -> torch.Tensor:
+    try:
+        shifted = G + ridge * torch.eye(len(G), dtype=G.dtype, device=G.device)
+        return torch.cholesky_inverse(torch.linalg.cholesky(shifted))
+    except torch.linalg.LinAlgError:
+        what = "is too ill-conditioned for" if G.isfinite().all() else "holds NaN or infinite values, with"
+        raise ValueError(
+            f"the Gram matrix of {len(G)} samples {what} ridge={ridge:g}: raise the ridge, scale the inputs down, or "
+            "lower the learning rate"
+        ) from None
+
+
+def ridge_coefficients(P: torch.Tensor, ridge: float, zero_diagonal: bool) -> torch.Tensor:
+    """Return C (N, N) from `gram_inverse`: C_ij = -P_ij / P_ii without, C = I - ridge P with a diagonal."""
+    if zero_diagonal:
+        return (-P / P.diagonal()[:, None]).fill_diagonal_(0)
+    return torch.eye(len(P), dtype=P.dtype, device=P.device) - ridge * P
 
 
 def ridge_self_expression(
@@ -78,13 +130,12 @@ def ridge_self_expression(
     weights: Sequence[float] | None = None,
     masks: Sequence[np.ndarray | torch.Tensor] | None = None,
 ) -> torch.Tensor:
-    r"""Solve self-expression with an L2 penalty in closed form.
+    """Solve self-expression with an L2 penalty in closed form.
 
-    .. math:: \min_C \; \sum_l v_l \|Z^l - C Z^l\|_F^2 + \text{ridge} \, \|C\|_F^2
-              \quad (\text{optionally } \mathrm{diag}(C) = 0)
+        min_C  Σ_l v_l ‖Z_l - C Z_l‖²_F + ridge ‖C‖²_F    (optionally with diag(C) = 0)
 
-    With the Gram matrix :math:`G = \sum_l v_l Z^l Z^{l\top}` and :math:`P = (G + \text{ridge}\, I)^{-1}` the solution
-    is :math:`C = G P = I - \text{ridge}\,P`, or with a zero diagonal :math:`C_{ij} = -P_{ij} / P_{ii}`.
+    With the Gram matrix G = Σ_l v_l Z_l Z_lᵀ and P = (G + ridge I)⁻¹ the solution is C = G P = I - ridge P, or with a
+    zero diagonal C_ij = -P_ij / P_ii.
 
     Parameters
     ----------
@@ -108,7 +159,7 @@ def ridge_self_expression(
     Raises
     ------
     ValueError
-        If ridge is not positive, or the latents' sizes or weights disagree.
+        If ridge is not positive or too small for the latents, or the latents' sizes or weights disagree.
 
     References
     ----------
@@ -122,29 +173,25 @@ def ridge_self_expression(
         raise ValueError(f"one weight per latent is needed: got {len(weights)} weights for {len(Zs)} latents")
     if len({len(Z) for Z in Zs}) != 1:
         raise ValueError(f"all latents must have the same samples, got {[len(Z) for Z in Zs]}")
-    grams = [v * (Z @ Z.T) for v, Z in zip(weights, Zs, strict=True)]  # (N, N) each
-    identity = torch.eye(len(grams[0]), dtype=torch.float64, device=grams[0].device)
-
-    def solve(G: torch.Tensor) -> torch.Tensor:
-        P = torch.cholesky_inverse(torch.linalg.cholesky(G + ridge * identity))
-        return (-P / P.diagonal()[:, None]).fill_diagonal_(0) if zero_diagonal else identity - ridge * P
-
     if masks is None:
-        return solve(sum(grams))
-    check_masks(masks, len(Zs), len(identity))
+        return ridge_coefficients(gram_inverse(Zs, ridge, weights), ridge, zero_diagonal)
+    n_samples = len(Zs[0])
+    check_masks(masks, len(Zs), n_samples)
+    grams = [v * (Z @ Z.T) for v, Z in zip(weights, Zs, strict=True)]  # (N, N) each
     has = torch.stack([torch.as_tensor(np.array(m) if isinstance(m, np.ndarray) else m) for m in masks], 1)  # (N, M)
-    C = torch.empty_like(identity)
+    C = torch.empty_like(grams[0])
     for pattern in has.unique(dim=0):
         rows = (has == pattern).all(1)
-        C[rows] = solve(sum(G for G, seen in zip(grams, pattern, strict=True) if seen))[rows]
+        P = _invert(sum(G for G, seen in zip(grams, pattern, strict=True) if seen), ridge)
+        C[rows] = ridge_coefficients(P, ridge, zero_diagonal)[rows]
     return C
 
 
 def choose_ridge(Xs: Sequence[np.ndarray], ridges: Sequence[float] = RIDGES, seed: int = 0) -> float:
-    r"""Choose the penalty of the closed form without labels.
+    """Choose the penalty of the closed form without labels.
 
     The features of each view are split at random into halves A and B. C is fitted on A, and the penalty is taken with
-    which the same C best expresses the unseen features: :math:`\sum_m \|X^m_B - C X^m_B\|_F^2`.
+    which the same C best expresses the unseen features: Σ_m ‖X_B - C X_B‖²_F over the views.
 
     Parameters
     ----------
@@ -180,3 +227,18 @@ def choose_ridge(Xs: Sequence[np.ndarray], ridges: Sequence[float] = RIDGES, see
         return sum(float(((X - C @ X) ** 2).sum()) for X in unseen)
 
     return min(ridges, key=held_out_error)
+
+
+def unit_rows(Xs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return views as float64 matrices (N, D) whose rows have unit length; rows of zeros stay zero."""
+    rows = [X.reshape(len(X), -1).astype(np.float64) for X in Xs]
+    return [X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), 1e-12) for X in rows]
+
+
+def raw_self_expression(
+    Xs: Sequence[np.ndarray], masks: Sequence[np.ndarray] | None = None
+) -> tuple[np.ndarray, float]:
+    """Return the closed-form C (N, N) on raw views scaled to unit rows, and the penalty chosen without labels."""
+    rows = unit_rows(Xs)
+    ridge = choose_ridge(rows)
+    return ridge_self_expression(rows, ridge, masks=masks).numpy(), ridge

@@ -1,4 +1,4 @@
-"""The two steps of training: :func:`pretrain` the autoencoders, then :func:`finetune` everything around C.
+"""The two steps of training: `pretrain` the autoencoders, then `finetune` everything around C.
 
 Both are plain loops over epochs. Each can write a checkpoint every few epochs, and picks up from it: an interrupted run
 that is started again reaches the same numbers as one that never stopped.
@@ -7,8 +7,9 @@ that is started again reaches the same numbers as one that never stopped.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -17,14 +18,16 @@ from .checkpoints import load_checkpoint, save_checkpoint
 from .checks import check_masks, integer, one_of, positive_number
 from .correlation import Correlation
 from .devices import precision as computing_in
-from .gradients import FinetuningGradient, pretraining_gradient
-from .losses import LossWeights, weighted_squared_error
+from .losses import LossWeights, finetuning_terms, weighted_squared_error
 from .model import SubspaceNetwork
-from .optimization import make_optimizer, schedule_factor, shrink
-from .solvers.closed_form import ClosedFormGradient
 
-__all__ = ["finetune", "pretrain"]
+__all__ = [
+    "SCHEDULES", "batches", "check_views", "finetune", "make_optimizer", "pretrain", "schedule_factor", "shrink",
+    "train_epochs",
+]  # fmt: skip
 
+SCHEDULES = ("constant", "cosine")
+WARM_UP = 0.1  # share of the epochs in which the cosine schedule rises
 STALL = 10  # epochs over which fine-tuning has to make progress, where a tolerance asks for it
 History = dict[str, list[float]]
 Callback = Callable[[int, dict[str, float], SubspaceNetwork], None]
@@ -41,11 +44,11 @@ def pretrain(
     masks: Sequence[torch.Tensor] | None = None,
     seed: int = 0,
     tolerance: float | None = None,
-    **loop,
+    **loop: Any,
 ) -> History:
-    r"""Train the autoencoders alone, without self-expression: step one.
+    """Train the autoencoders alone, without self-expression: step one.
 
-    Minimizes :math:`\sum_m w_m \|X^m - \hat X^m\|_F^2` with Adam.
+    Minimizes Σ_m w_m ‖X_m - X̂_m‖²_F with Adam.
 
     Parameters
     ----------
@@ -58,7 +61,7 @@ def pretrain(
     learning_rate : float
         Adam's.
     batch_size : int, optional
-        Samples per step, shuffled; ``None`` is one full-batch step per epoch, as in the authors' code and the listing.
+        Samples per step, shuffled; None is one full-batch step per epoch, as in the authors' code and the listing.
     weights : sequence of float
         w_m; the last one repeats.
     masks : sequence of bool tensors (N,), optional
@@ -66,12 +69,12 @@ def pretrain(
     seed : int
         Order of the mini-batches.
     tolerance : float, optional
-        Stop after the first epoch whose loss is at most this share of :math:`\sum_m w_m \|X^m\|_F^2`.
+        Stop after the first epoch whose loss is at most this share of Σ_m w_m ‖X_m‖²_F.
     **loop
         ``checkpoint`` (path), ``checkpoint_every`` (epochs, 50), ``resume`` (bool), ``config`` (dict that must match a
         checkpoint's), ``callback(epoch, terms, model)`` after each epoch, ``progress`` (bool: show a bar where stderr
-        is a terminal), ``schedule`` of the learning rate (:func:`dmsc.solvers.schedule_factor`), ``precision``
-        (:func:`dmsc.devices.precision`).
+        is a terminal), ``schedule`` of the learning rate (see `schedule_factor`), ``precision`` (see
+        `dmsc.devices.precision`).
 
     Returns
     -------
@@ -88,7 +91,6 @@ def pretrain(
     Ji et al., NIPS 2017, section 3.3.
     """
     n_samples = check_views(model, Xs, masks)
-    batch_size = n_samples if batch_size is None else integer("batch_size", batch_size, 1)
     optimizer = make_optimizer(model.autoencoder_parameters(), learning_rate)
     enough = -math.inf
     if tolerance is not None:
@@ -96,18 +98,16 @@ def pretrain(
         zeros = [torch.zeros_like(X) for X in Xs]
         enough = tolerance * float(weighted_squared_error(Xs, zeros, weights, masks))
     order = torch.Generator().manual_seed(seed)
-    device = Xs[0].device
 
     def epoch_step() -> dict[str, torch.Tensor]:
-        batches = [slice(None)]
-        if batch_size < n_samples:
-            batches = torch.randperm(n_samples, generator=order).to(device).split(batch_size)
-        total = 0.0
-        for rows in batches:
-            has = None if masks is None else [mask[rows] for mask in masks]
+        total = Xs[0].new_zeros(())
+        for rows in batches(n_samples, batch_size, order, Xs[0].device):
+            batch, has = [X[rows] for X in Xs], None if masks is None else [mask[rows] for mask in masks]
             optimizer.zero_grad()
-            total = total + pretraining_gradient(model, [X[rows] for X in Xs], weights, has)
+            loss = weighted_squared_error(batch, model.autoencode(batch, has), weights, has)
+            loss.backward()
             optimizer.step()
+            total += loss.detach()
         return {"loss": total}
 
     def good_enough(history: History) -> bool:
@@ -125,16 +125,16 @@ def finetune(
     learning_rate: float = 1e-3,
     masks: Sequence[torch.Tensor] | None = None,
     correlation: Correlation | None = None,
-    solver: str = "adam",
+    solve: Callable[[list[torch.Tensor]], torch.Tensor] | None = None,
     tolerance: float | None = None,
-    **loop,
+    **loop: Any,
 ) -> History:
-    r"""Train the autoencoders and C together, full batch: step two.
+    """Train the autoencoders and C together, full batch: step two.
 
-    Minimizes the terms of :func:`dmsc.losses.finetuning_terms` with Adam; :mod:`dmsc.gradients` takes the gradient.
-    For DSC-Net-L1 the subgradient of :math:`\|C\|_1` is no help: Adam turns its sign into steps of the full learning
-    rate, and every coefficient keeps jumping over 0. So the smooth terms alone are given to Adam, and a proximal step
-    follows each of its steps (:func:`dmsc.solvers.shrink`), which sets coefficients to 0 and leaves them there.
+    Minimizes the sum of the terms of `dmsc.losses.finetuning_terms` with Adam. For DSC-Net-L1 the subgradient of ‖C‖₁
+    is no help: Adam turns its sign into steps of the full learning rate, and every coefficient keeps jumping over 0. So
+    the smooth terms alone are given to Adam, and a proximal step follows each of its steps (`shrink`), which sets
+    coefficients to 0 and leaves them there.
 
     Parameters
     ----------
@@ -152,13 +152,13 @@ def finetune(
         Which samples have which view.
     correlation : Correlation, optional
         CMSC-DCCA's term, for a model that was built with it.
-    solver : {"adam", "closed-form"}
-        Train C, or solve for it at every step and train the autoencoders alone: :mod:`dmsc.closed_form`. (The third
-        solver of methods has a function of its own, :func:`dmsc.scale_path.finetune_scale_path`.)
+    solve : callable, optional
+        C as a function of the latents: then the autoencoders alone are trained (see `dmsc.solvers.closed_form`). By
+        default C is a parameter like any other.
     tolerance : float, optional
         Stop when the loss fell by less than this share of itself within the last ten epochs.
     **loop
-        As in :func:`pretrain`.
+        As in `pretrain`.
 
     Returns
     -------
@@ -168,42 +168,97 @@ def finetune(
     Raises
     ------
     ValueError
-        As in :func:`pretrain`, or if N is not the model's.
+        As `pretrain`, or if N is not the model's.
 
     References
     ----------
     Ji et al., NIPS 2017, eq. 5 and section 3.3; Abavisani & Patel, 2018, eq. 8.
     """
     n_samples = check_views(model, Xs, masks)
-    if correlation is not None and [p.out_features for p in model.projections] != [correlation.projection_dim] * len(
-        Xs
-    ):
+    projected = [projection.out_features for projection in model.projections]
+    if correlation is not None and projected != [correlation.projection_dim] * len(Xs):
         raise ValueError(f"the model has no projections for {correlation}: build it with correlation=, without a plan")
-    if n_samples != len(model.self_expression.weight):
-        raise ValueError(f"the model expresses {len(model.self_expression.weight)} samples, but Xs hold {n_samples}")
-    one_of("solver", solver, ("adam", "closed-form"))
-    learned = solver == "adam"
-    gradient = (FinetuningGradient if learned else ClosedFormGradient)(model, Xs, weights, masks, correlation)
     C = model.self_expression.weight
-    parameters = [p for p in model.parameters() if learned or p is not C]
-    optimizer = make_optimizer(parameters, learning_rate)
+    if n_samples != len(C):
+        raise ValueError(f"the model expresses {len(C)} samples, but Xs hold {n_samples}")
+    trained = [p for p in model.parameters() if solve is None or p is not C]
+    optimizer = make_optimizer(trained, learning_rate)
     tolerance = -math.inf if tolerance is None else positive_number("tolerance", tolerance)
 
     def epoch_step() -> dict[str, torch.Tensor]:
-        terms = gradient()
+        optimizer.zero_grad()
+        terms = finetuning_terms(model, Xs, weights, masks=masks, correlation=correlation, solve=solve)
+        smooth = {name: term for name, term in terms.items() if weights.norm == 2 or name != "regularization"}
+        sum(smooth.values()).backward()
         optimizer.step()
         if weights.norm == 1:
             shrink(C, optimizer, weights.lambda_regularization)
+        terms = {name: term.detach() for name, term in terms.items()}
         return {**terms, "loss": sum(terms.values())}
 
     def stalled(history: History) -> bool:
         losses = history["loss"][-STALL - 1 :]
         return len(losses) > STALL and losses[0] - losses[-1] < tolerance * losses[0]
 
-    history = train_epochs("finetune", model, optimizer, epoch_step, epochs, stop=stalled, **loop)
-    if not learned:
-        gradient.settle()
-    return history
+    return train_epochs("finetune", model, optimizer, epoch_step, epochs, stop=stalled, **loop)
+
+
+def make_optimizer(parameters: Iterable[torch.nn.Parameter], learning_rate: float) -> torch.optim.Adam:
+    """Return Adam, in the form that goes through each parameter once."""
+    rate = positive_number("learning_rate", learning_rate)
+    return torch.optim.Adam([{"params": [*parameters], "initial_lr": rate}], lr=rate, fused=True)
+
+
+@torch.no_grad()
+def shrink(C: torch.Tensor, optimizer: torch.optim.Adam, weight: float) -> None:
+    """Take the proximal step of weight · Σ |C_ij| that belongs to Adam's last step.
+
+    Adam moved C by the gradient of the smooth terms, scaled by D_ij = η / (√v̂_ij + ε). In that metric the proximal step
+    is soft thresholding, C_ij ← sign(C_ij) max(|C_ij| - weight · D_ij, 0); where it rests, the optimality condition of
+    the whole loss holds.
+
+    Parameters
+    ----------
+    C : parameter (N, N)
+        Changed in place.
+    optimizer : torch.optim.Adam
+        That holds C.
+    weight : float
+        lambda_1.
+
+    References
+    ----------
+    Parikh, Boyd, "Proximal Algorithms", 2014, section 4.2.
+    """
+    settings, state = optimizer.param_groups[0], optimizer.state[C]
+    second_moment = state["exp_avg_sq"] / (1 - settings["betas"][1] ** float(state["step"]))  # v̂
+    threshold = weight * settings["lr"] / (second_moment.sqrt() + settings["eps"])
+    C.copy_(C.sign() * (C.abs() - threshold).clamp_min(0))
+
+
+def schedule_factor(schedule: str, epoch: int, epochs: int) -> float:
+    """Return the factor on the learning rate in an epoch (from 0).
+
+    "constant" is 1, as in the papers. "cosine" rises in a straight line over the first tenth of the epochs, so that
+    Adam's first steps, which are of full length whatever the gradient, do no harm; then it falls to 0 along a cosine.
+    """
+    one_of("schedule", schedule, SCHEDULES)
+    if schedule == "constant":
+        return 1.0
+    warm = math.ceil(WARM_UP * epochs)
+    if epoch < warm:
+        return (epoch + 1) / (warm + 1)
+    return 0.5 * (1 + math.cos(math.pi * (epoch - warm) / max(epochs - warm, 1)))
+
+
+def batches(
+    n_samples: int, batch_size: int | None, order: torch.Generator, device: torch.device
+) -> Sequence[slice | torch.Tensor]:
+    """Return the rows of each step of an epoch: all of them, or shuffled mini-batches."""
+    batch_size = n_samples if batch_size is None else integer("batch_size", batch_size, 1)
+    if batch_size >= n_samples:
+        return [slice(None)]
+    return torch.randperm(n_samples, generator=order).to(device).split(batch_size)
 
 
 def train_epochs(
@@ -226,13 +281,7 @@ def train_epochs(
 ) -> History:
     """Run the epochs that are left: the bookkeeping that both steps share."""
     epochs, checkpoint_every = integer("epochs", epochs, 0), integer("checkpoint_every", checkpoint_every, 1)
-    parts = {
-        "step": step,
-        "model": model,
-        "optimizer": optimizer,
-        "generator": generator,
-        "config": config or {},
-    }
+    parts = {"step": step, "model": model, "optimizer": optimizer, "generator": generator, "config": config or {}}
     history: History = {}
     done = 0
     if checkpoint is not None and resume and Path(checkpoint).exists():
@@ -246,8 +295,8 @@ def train_epochs(
         for group in optimizer.param_groups:
             group["lr"] = rate * schedule_factor(schedule, epoch, epochs)
         with computing_in(precision, device):
-            terms = epoch_step()
-        terms = dict(zip(terms, torch.stack([*terms.values()]).tolist(), strict=True))  # one wait for the device
+            tensors = epoch_step()
+        terms = dict(zip(tensors, torch.stack([*tensors.values()]).tolist(), strict=True))  # one wait for the device
         if not math.isfinite(terms["loss"]):
             raise ValueError(
                 f"{step}: the loss became {terms['loss']} in epoch {epoch + 1}: "

@@ -1,33 +1,36 @@
-"""From a dataset and a method's description to coefficients: build, pre-train, fine-tune; or a classical solver."""
+"""From a dataset and a method's description to coefficients and labels; what is asked for, each thing once."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..baselines import ALGORITHMS
-from ..clustering import cluster, unit_rows
-from ..data.dataset import Dataset
-from ..devices import as_tensors, resolve_device, seed_everything
+from ..data import Dataset
+from ..devices import as_tensors, available_memory, resolve_device, seed_everything
 from ..fusion import PLACES, fusion_plan
 from ..losses import repeat_last, weighted_squared_error
 from ..methods import Baseline, Method
 from ..model import SubspaceNetwork
 from ..selection import Candidate, check_epochs, load_candidates, save_candidates, subspace_consistency
-from ..self_expression import choose_ridge, ridge_self_expression
+from ..self_expression import choose_ridge, ridge_self_expression, unit_rows
+from ..solvers.closed_form import finetune_closed_form
 from ..solvers.scale_path import SCALES, finetune_scale_path
-from ..training import finetune, pretrain
+from ..spectral import READINGS, Labels, read_labels
+from ..training import History, finetune, pretrain
 
-__all__ = ["Fit", "LabelChecks", "build_model", "fit_baseline", "fit_network", "used_views"]
+__all__ = ["Fit", "Reader", "build_model", "fit_baseline", "fit_network", "used_views"]
 
-CPU_CHUNK = 250  # samples per chunk on the CPU: see SubspaceNetwork
-POST_PROCESSINGS = ("plain", "paper")
+#: Bytes per entry of C that training and reading hold at their greatest (measured; see `check_memory`).
+BYTES_PER_COEFFICIENT = {"training": 24, "reading": 56}
 
 
 @dataclass(frozen=True)
@@ -38,16 +41,19 @@ class Fit:
     ----------
     coefficients : array (N, N)
         C.
+    labels : dict of str to Labels
+        What the asked readings "plain" and "paper" of ``coefficients`` give: labels, affinity, eigenvalues.
     candidates : list of Candidate
-        Labels at the checked epochs, under both post-processings; the last two belong to ``coefficients``.
-    ridge : float
-        Penalty of the closed form on the raw views, chosen without labels.
+        Labels at the checked epochs, with both readings if a choice among them was asked for; those of
+        ``coefficients`` come last.
+    raw : dict of str to Labels
+        The same readings of the closed form on the raw views, if asked for.
+    ridge : float or None
+        Its penalty, chosen without labels, if anything needed it.
     histories : dict
         ``pretrain`` and ``finetune``: loss histories; empty for baselines.
     seconds : dict
         Time per phase.
-    seed : int
-        What it was started with.
     model : SubspaceNetwork or None
         The trained network.
     Xs, masks : list of tensors, list of tensors or None
@@ -57,11 +63,12 @@ class Fit:
     """
 
     coefficients: np.ndarray
+    labels: dict[str, Labels]
     candidates: list[Candidate]
-    ridge: float
-    histories: dict[str, dict[str, list[float]]]
+    raw: dict[str, Labels]
+    ridge: float | None
+    histories: dict[str, History]
     seconds: dict[str, float]
-    seed: int
     model: SubspaceNetwork | None = None
     Xs: list[torch.Tensor] | None = None
     masks: list[torch.Tensor] | None = None
@@ -73,51 +80,75 @@ class Fit:
         return len(self.histories.get("finetune", {}).get("loss", ()))
 
 
+@dataclass
+class Clock:
+    """Seconds per phase; a phase that comes back adds up, and one inside another counts for itself alone."""
+
+    device: torch.device
+    seconds: dict[str, float] = field(default_factory=dict)
+    inner: float = 0.0
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        began, before, self.inner = time.perf_counter(), self.inner, 0.0
+        yield
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        passed = time.perf_counter() - began
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + passed - self.inner
+        self.inner = before + passed
+
+
 def used_views(dataset: Dataset, method: Method | Baseline) -> tuple[np.ndarray, ...]:
     """Return all views, or the first one for a network without fusion."""
-    return dataset.Xs[: _n_views(dataset, method)]
-
-
-def _n_views(dataset: Dataset, method: Method | Baseline) -> int:
-    return 1 if isinstance(method, Method) and method.fusion == "none" else dataset.n_views
+    alone = isinstance(method, Method) and method.fusion == "none"
+    return dataset.Xs[:1] if alone else dataset.Xs
 
 
 def build_model(dataset: Dataset, method: Method, device: torch.device | str = "cpu") -> SubspaceNetwork:
     """Build the untrained network that a method describes, for the views it uses of a dataset."""
-    device = resolve_device(device)
     init = method.coefficients_init
     shapes = [X.shape[1:] for X in used_views(dataset, method)]
     spatial = method.fusion in PLACES
-    model = SubspaceNetwork(
+    return SubspaceNetwork(
         shapes,
         dataset.n_samples,
         method.architecture,
         plan=fusion_plan(method.fusion, len(shapes), len(method.architecture.convolutions)) if spatial else (),
         fusion_function=method.fusion_function,
         correlation=method.correlation,
-        coefficients_init=0.0 if init == "ridge" else init,
+        coefficients_init=0.0 if init == "closed-form" else float(init),
         zero_diagonal=method.zero_diagonal,
-        chunk_size=CPU_CHUNK if device.type == "cpu" else None,
-    ).to(device)
-    if device.type == "cpu":  # convolutions run faster with channels innermost; the numbers are the same
-        model = model.to(memory_format=torch.channels_last)
-    return model
+    ).place(resolve_device(device))
 
 
-def warm_start(model: SubspaceNetwork, Xs: list[torch.Tensor], method: Method, masks=None) -> None:
+def warm_start(
+    model: SubspaceNetwork, Xs: list[torch.Tensor], method: Method, masks: list[torch.Tensor] | None
+) -> None:
     """Set C to the closed form on the current latents, with ridge lambda_1 / lambda_2."""
-    weights = method.loss
     with torch.no_grad():
         Zs = model.encode(Xs, masks)
     model.self_expression.set_coefficients(
         ridge_self_expression(
             Zs,
-            weights.lambda_regularization / weights.lambda_self_expression,
+            method.loss.ridge,
             zero_diagonal=method.zero_diagonal,
-            weights=repeat_last(weights.self_expression, len(Zs)),
-            masks=None if model.joint else masks,
+            weights=repeat_last(method.loss.self_expression, model.n_latents),
+            masks=model.latent_masks(masks),
         )
     )
+
+
+def check_memory(n_samples: int, device: torch.device, phase: str = "training") -> None:
+    """Refuse N x N coefficients that can't fit, before any time is spent on them."""
+    free = available_memory(device)
+    needed = max(BYTES_PER_COEFFICIENT[p] for p in (phase, "reading")) * n_samples**2
+    if free is not None and needed > free:
+        raise ValueError(
+            f"{n_samples} samples need about {needed / 2**30:.1f} GiB for {n_samples} x {n_samples} coefficients, and "
+            f"{str(device)!r} has {free / 2**30:.1f} GiB free: take fewer samples, or anchors, which need memory "
+            "linear in N (dmsc.solvers.anchors, dmsc.solvers.anchored_training)"
+        )
 
 
 def fit_network(
@@ -126,27 +157,34 @@ def fit_network(
     *,
     seed: int = 0,
     device: torch.device | str = "cpu",
+    readings: Sequence[str] = READINGS,
+    raw: bool = False,
     checkpoint_dir: str | Path | None = None,
     checkpoint_every: int = 50,
     resume: bool = False,
     config: dict | None = None,
     progress: bool = True,
-    all_epochs: bool = True,
 ) -> Fit:
-    """Pre-train and fine-tune the network that a method describes; see :func:`dmsc.run_experiment`.
+    """Pre-train and fine-tune the network that a method describes, and read labels off C; see `dmsc.run_experiment`.
 
-    Without ``all_epochs`` labels are read off the last C only, and their candidates are all there are.
+    Only the ``readings`` that are asked for are computed: "plain" or "paper" of the last C; "selected" needs both, at
+    ten epochs. ``raw`` adds those of the closed form on the raw views.
     """
     device = resolve_device(device)
-    loop = {"checkpoint_every": checkpoint_every, "resume": resume, "config": config, "progress": progress}
-    loop |= {"schedule": method.schedule, "precision": method.precision}
+    check_memory(dataset.n_samples, device)
+    if method.solver == "scale-path" and dataset.masks is not None:
+        raise ValueError("solver='scale-path' needs every view of every sample: use solver='adam' with masks")
     folder = None if checkpoint_dir is None else Path(checkpoint_dir)
-    seconds: dict[str, float] = {}
-    seed_everything(seed)
-    model = build_model(dataset, method, device)
-    Xs = as_tensors(used_views(dataset, method), device, method.input_scale)
-    masks = None if dataset.masks is None else [torch.tensor(m, device=device) for m in dataset.masks[: len(Xs)]]
-    with _timed(seconds, "pretrain", device):
+    reader = Reader(dataset, method, seed, readings, device, folder and folder / "selection.npz", resume)
+    clock = reader.clock
+    loop: dict[str, Any] = {"checkpoint_every": checkpoint_every, "resume": resume, "config": config}
+    loop |= {"progress": progress, "schedule": method.schedule, "precision": method.precision}
+    with clock("setup"):
+        seed_everything(seed)
+        model = build_model(dataset, method, device)
+        Xs = as_tensors(used_views(dataset, method), device, method.input_scale)
+        masks = None if dataset.masks is None else [torch.tensor(m, device=device) for m in dataset.masks[: len(Xs)]]
+    with clock("pretrain"):
         first = pretrain(
             model,
             Xs,
@@ -160,62 +198,51 @@ def fit_network(
             checkpoint=folder and folder / "AE1.pt",
             **loop,
         )
-    pretrain_error = _relative_reconstruction_error(model, Xs, masks)
-    if method.coefficients_init == "ridge":
-        warm_start(model, Xs, method, masks)
-
-    checks = LabelChecks(dataset, method, seed, folder and folder / "selection.npz", resume, all_epochs)
-    options = {"epochs": method.finetune_epochs, "learning_rate": method.learning_rate, "weights": method.loss}
-    options |= {"checkpoint": folder and folder / "AE2.pt", "callback": checks, **loop}
-    with _timed(seconds, "finetune", device):
+        pretrain_error = _relative_reconstruction_error(model, Xs, masks)
+    options: dict[str, Any] = {"epochs": method.finetune_epochs, "learning_rate": method.learning_rate}
+    options |= {"weights": method.loss, "checkpoint": folder and folder / "AE2.pt", "callback": reader, **loop}
+    with clock("finetune"):
+        if method.coefficients_init == "closed-form":
+            warm_start(model, Xs, method, masks)
         if method.solver == "scale-path":
-            if masks is not None:
-                raise ValueError("solver='scale-path' needs every view of every sample: use solver='adam' with masks")
             second = finetune_scale_path(model, Xs, batch_size=method.pretrain_batch_size, seed=seed, **options)
         else:
-            second = finetune(
-                model,
-                Xs,
-                masks=masks,
-                correlation=method.correlation,
-                solver=method.solver,
-                tolerance=method.finetune_tolerance,
-                **options,
-            )
-    seconds["finetune"] -= checks.seconds
-    seconds["selection"] = checks.seconds
-    C = model.self_expression.coefficients  # clusters are read off where it lies
-    with _timed(seconds, "clustering", device):
-        candidates = checks.finish(C, len(second.get("loss", ())))
+            train = finetune if method.solver == "adam" else finetune_closed_form
+            options |= {"correlation": method.correlation, "tolerance": method.finetune_tolerance}
+            second = train(model, Xs, masks=masks, **options)
     histories = {"pretrain": first, "finetune": second}
-    return Fit(model.coefficients, candidates, checks.ridge, histories, seconds, seed, model, Xs, masks, pretrain_error)
+    labels = reader.read(model.self_expression.coefficients, len(second.get("loss", ())))  # where C lies
+    raw_labels = reader.read_raw() if raw else {}
+    parts = (model.coefficients, labels, reader.candidates, raw_labels, reader.ridge, histories, clock.seconds)
+    return Fit(*parts, model, Xs, masks, pretrain_error)
 
 
-def fit_baseline(dataset: Dataset, method: Baseline, *, seed: int = 0) -> Fit:
-    """Solve a classical method on the raw views, scaled to unit rows and put side by side."""
-    seconds: dict[str, float] = {}
-    X = np.hstack(unit_rows(dataset.Xs))  # (N, sum of D)
-    with _timed(seconds, "solve", torch.device("cpu")):
-        C = ALGORITHMS[method.algorithm](X, n_clusters=dataset.n_clusters, seed=seed, **method.parameters)
-    checks = LabelChecks(dataset, method, seed)
-    with _timed(seconds, "clustering", torch.device("cpu")):
-        candidates = checks.finish(C)
-    return Fit(C, candidates, checks.ridge, {}, seconds, seed)
+def fit_baseline(dataset: Dataset, method: Baseline, *, seed: int = 0, readings: Sequence[str] = READINGS) -> Fit:
+    """Solve a classical method on the raw views, scaled to unit rows and put side by side; read labels off its C."""
+    device = torch.device("cpu")  # the solvers know nothing else
+    check_memory(dataset.n_samples, device, "reading")
+    reader = Reader(dataset, method, seed, readings, device)
+    with reader.clock("solve"):
+        C = ALGORITHMS[method.algorithm](reader.X, n_clusters=dataset.n_clusters, seed=seed, **method.parameters)
+    labels = reader.read(C)
+    return Fit(C, labels, reader.candidates, {}, reader.ridge, {}, reader.clock.seconds)
 
 
-class LabelChecks:
-    """Callback of fine-tuning: every so many epochs, labels under both post-processings and their consistency.
+class Reader:
+    """Read labels off C, as far as they are asked for: after fine-tuning, and for a choice among epochs during it.
 
     Parameters
     ----------
     dataset, method, seed
         What is fitted.
+    readings : sequence of {"plain", "paper", "selected"}
+        What is asked for. "selected" means both others, at ten epochs, each judged without labels.
+    device : torch.device
+        Where C lies.
     path : path, optional
-        File that keeps the candidates found so far.
+        File that keeps the candidates so far.
     resume : bool
         Go on from that file.
-    every : bool
-        Look at ten epochs; else at the last C alone.
     """
 
     def __init__(
@@ -223,55 +250,82 @@ class LabelChecks:
         dataset: Dataset,
         method: Method | Baseline,
         seed: int,
+        readings: Sequence[str] = READINGS,
+        device: torch.device | str = "cpu",
         path: Path | None = None,
         resume: bool = False,
-        every: bool = True,
     ):
-        rows = unit_rows(used_views(dataset, method))
-        self.X, self.ridge = np.hstack(rows), choose_ridge(rows)
-        self.n_clusters, self.post, self.seed, self.path = dataset.n_clusters, method.post, seed, path
-        epochs = check_epochs(method.finetune_epochs) if isinstance(method, Method) else [0]
-        if isinstance(method, Method) and method.solver == "scale-path":
-            epochs = [*range(-len(SCALES), 0), method.finetune_epochs]
-        self.epochs = epochs if every else epochs[-1:]
-        self.found = load_candidates(path) if path is not None and resume else []
-        self.seconds = 0.0
+        self.judging = "selected" in readings
+        self.readings = {name: r for name, r in method.readings.items() if self.judging or name in readings}
+        self.dataset, self.seed, self.path = dataset, seed, path
+        self.views = used_views(dataset, method)
+        self.epochs: list[int] = []
+        if self.judging and isinstance(method, Method):
+            scales, epochs = range(-len(SCALES), 0), check_epochs(method.finetune_epochs)
+            self.epochs = [*(scales if method.solver == "scale-path" else epochs[:-1])]
+        self.candidates = load_candidates(path) if path is not None and resume else []
+        self.clock = Clock(torch.device(device))
+        self.ridge: float | None = None
 
-    def __call__(self, epoch: int, terms: dict, model: SubspaceNetwork) -> None:
-        if epoch not in self.epochs[:-1]:
-            return
-        began = time.perf_counter()
-        self.look(epoch, model.self_expression.coefficients)
-        if self.path is not None:
-            save_candidates(self.path, self.found)
-        self.seconds += time.perf_counter() - began
+    @cached_property
+    def rows(self) -> list[np.ndarray]:
+        """The raw views, scaled to unit rows."""
+        return unit_rows(self.views)
 
-    def look(self, epoch: int, C: np.ndarray | torch.Tensor) -> None:
-        """Add the candidates of one epoch."""
-        self.found = [candidate for candidate in self.found if candidate.epoch < epoch]  # a resumed run repeats some
-        for name, post in zip(POST_PROCESSINGS, (None, self.post), strict=True):
-            labels, _ = cluster(C, self.n_clusters, post, self.seed)
-            labels = labels.cpu().numpy() if isinstance(labels, torch.Tensor) else labels
-            consistency = subspace_consistency(self.X, labels, self.ridge)
-            self.found.append(Candidate(epoch, name, labels, consistency))
+    @cached_property
+    def X(self) -> np.ndarray:
+        """All of them side by side (N, sum of D)."""
+        return np.hstack(self.rows)
 
-    def finish(self, C: np.ndarray | torch.Tensor, epoch: int = 0) -> list[Candidate]:
-        """Add those of the last C, after this many epochs, and return all."""
-        self.look(epoch, C)
-        return self.found
+    def choose_ridge(self) -> float:
+        """Return the penalty of the closed form on the raw views, chosen without labels once."""
+        if self.ridge is None:
+            with self.clock("penalty"):
+                self.ridge = choose_ridge(self.rows)
+        return self.ridge
+
+    def __call__(self, epoch: int, terms: dict[str, float], model: SubspaceNetwork) -> None:
+        """Look at C on the way, as a callback of fine-tuning."""
+        if epoch in self.epochs:
+            self.look(model.self_expression.coefficients, epoch, "selection")
+            if self.path is not None:
+                save_candidates(self.path, self.candidates)
+
+    def look(self, C: np.ndarray | torch.Tensor, epoch: int, phase: str) -> dict[str, Labels]:
+        """Read C of one epoch, and add what comes out to the candidates."""
+        self.candidates = [c for c in self.candidates if c.epoch < epoch]  # a resumed run repeats some
+        ridge = self.choose_ridge() if self.judging else None
+        with self.clock(phase):
+            read = {name: _read(C, self.dataset.n_clusters, r, self.seed) for name, r in self.readings.items()}
+            for name, (labels, *_) in read.items():
+                consistency = None if ridge is None else subspace_consistency(self.X, labels, ridge)
+                self.candidates.append(Candidate(epoch, name, labels, consistency))
+        return read
+
+    def read(self, C: np.ndarray | torch.Tensor, epoch: int = 0) -> dict[str, Labels]:
+        """Read the last C, after this many epochs."""
+        return self.look(C, epoch, "clustering")
+
+    def read_raw(self) -> dict[str, Labels]:
+        """Read the closed form on the raw views."""
+        ridge = self.choose_ridge()
+        with self.clock("raw_baseline"):
+            masks = self.dataset.masks and self.dataset.masks[: len(self.rows)]
+            C = ridge_self_expression(self.rows, ridge, masks=masks).numpy()
+            return {name: _read(C, self.dataset.n_clusters, r, self.seed) for name, r in self.readings.items()}
+
+
+def _read(C: np.ndarray | torch.Tensor, *options: Any) -> Labels:
+    """Read C where it lies, and bring what comes out to the host."""
+    read = read_labels(C, *options)
+    if isinstance(C, torch.Tensor):
+        return Labels(*(None if part is None else part.cpu().numpy() for part in read))
+    return read
 
 
 @torch.no_grad()
-def _relative_reconstruction_error(model: SubspaceNetwork, Xs: list[torch.Tensor], masks) -> float:
-    ones = [1.0]
-    error = weighted_squared_error(Xs, model.autoencode(Xs, masks), ones, masks)
+def _relative_reconstruction_error(
+    model: SubspaceNetwork, Xs: list[torch.Tensor], masks: list[torch.Tensor] | None
+) -> float:
+    error = weighted_squared_error(Xs, model.autoencode(Xs, masks), [1.0], masks)
     return float(error / sum(X.square().sum() for X in Xs))  # missing views are 0
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], phase: str, device: torch.device) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    seconds[phase] = time.perf_counter() - start

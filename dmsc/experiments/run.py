@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,29 +12,20 @@ import numpy as np
 import torch
 
 from .. import metrics
-from ..checks import integer
-from ..clustering import affinity, cluster, raw_self_expression
-from ..data.dataset import Dataset
+from ..checks import SEED_LIMIT, integer
+from ..data import Dataset
 from ..devices import resolve_device
-from ..methods import Baseline, Method, PostProcessing
+from ..methods import Baseline, Method
 from ..model import SubspaceNetwork
 from ..selection import select
-from ..spectral import SEED_LIMIT
+from ..spectral import Labels
+from ..training import History
 from .fitting import Fit, fit_baseline, fit_network, used_views
 from .records import environment, peak_memory_mb, thin
 
-__all__ = ["Experiment", "run_experiment", "run_id"]
+__all__ = ["FORMAT", "Experiment", "describe", "run_experiment", "run_id", "run_name"]
 
-
-#: Settings that came after the first records, by what they stand for there.
-LATER_SETTINGS = {
-    "correlation": None,
-    "solver": "adam",
-    "schedule": "constant",
-    "pretrain_tolerance": None,
-    "finetune_tolerance": None,
-    "precision": "float32",
-}
+FORMAT = 3  # of records
 
 
 @dataclass(frozen=True)
@@ -49,8 +39,10 @@ class Experiment:
     coefficients : array (N, N)
         C after fine-tuning.
     labels : dict of arrays (N,)
-        ``plain`` and ``paper``: labels of C per post-processing. ``selected``: those that the label-free rule of
-        :mod:`dmsc.selection` chooses among all checked epochs and both post-processings.
+        ``plain`` and ``paper``: the two readings of C. ``selected``: what the label-free rule of `dmsc.selection`
+        chooses among all checked epochs and both readings.
+    affinities : dict of arrays (N, N)
+        W of ``plain`` and ``paper``.
     histories : dict
         ``pretrain`` and ``finetune``: full loss histories; empty for a baseline.
     model : SubspaceNetwork or None
@@ -60,14 +52,9 @@ class Experiment:
     record: dict
     coefficients: np.ndarray
     labels: dict[str, np.ndarray]
-    histories: dict[str, dict[str, list[float]]]
+    affinities: dict[str, np.ndarray]
+    histories: dict[str, History]
     model: SubspaceNetwork | None
-
-
-def run_id(dataset: Dataset, method: Method | Baseline, seed: int) -> str:
-    """Name a run: dataset, method, seed, and eight hex digits that stand for everything else."""
-    digest = hashlib.sha256(json.dumps(_config(dataset, method, seed), sort_keys=True).encode()).hexdigest()
-    return f"{dataset.name}-{method.name}-seed{seed}-{digest[:8]}"
 
 
 def run_experiment(
@@ -88,11 +75,11 @@ def run_experiment(
     dataset : Dataset
         The data; its labels touch metrics only.
     method : Method or Baseline
-        From :func:`dmsc.presets.preset`.
+        From `dmsc.preset`.
     seed : int
         Fixes everything; on the CPU the same seed gives the same labels, bit for bit (with the same number of threads).
     device : str
-        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        "auto", "cpu" or "cuda"; baselines run on the CPU.
     checkpoint_dir : path, optional
         Where ``AE1.pt`` and ``AE2.pt`` go, every ``checkpoint_every`` epochs, and the labels of checked epochs.
     resume : bool
@@ -107,15 +94,17 @@ def run_experiment(
     Raises
     ------
     ValueError
-        If the dataset, the method and the checkpoints don't fit together.
+        If the dataset, the method, the device and the checkpoints don't fit together.
     """
-    device, seed = resolve_device(device), integer("seed", seed, 0, SEED_LIMIT)
-    config, began_in = _config(dataset, method, seed), environment()  # now: a checkout may move on while a run lasts
+    seed = integer("seed", seed, 0, SEED_LIMIT)
+    if isinstance(method, Baseline) and str(device) not in ("auto", "cpu"):
+        raise ValueError(f"{method.name} is a baseline, for the CPU only, not for {str(device)!r}: use 'auto' or 'cpu'")
+    device = torch.device("cpu") if isinstance(method, Baseline) else resolve_device(device)
+    config, began_in = describe(dataset, method, seed), environment()  # now: a checkout may move on during a run
     resume = resume and checkpoint_dir is not None and any(Path(checkpoint_dir).glob("AE?.pt"))
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     if isinstance(method, Baseline):
-        device = torch.device("cpu")  # their solvers know nothing else
         fit = fit_baseline(dataset, method, seed=seed)
     else:
         fit = fit_network(
@@ -123,6 +112,7 @@ def run_experiment(
             method,
             seed=seed,
             device=device,
+            raw=True,
             checkpoint_dir=checkpoint_dir,
             checkpoint_every=checkpoint_every,
             resume=resume,
@@ -130,13 +120,11 @@ def run_experiment(
             progress=progress,
         )
     chosen = select(fit.candidates)
-    labels = {candidate.post: candidate.labels for candidate in fit.candidates[-2:]}
-    labels["selected"] = chosen.labels
-    scores = {post: _score(dataset, found) for post, found in labels.items()}
-    for post, processing in (("plain", None), ("paper", method.post)):
-        scores[post]["eigengap"] = _eigengap(fit.coefficients, dataset, processing)
+    scores = {name: _scores(dataset, labels) for name, labels in fit.labels.items()}
+    scores["selected"] = _score(dataset, chosen.labels)
     record = {
-        "format": 2,
+        "format": FORMAT,
+        "run": run_name(config),
         "config": config,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "environment": began_in,
@@ -144,10 +132,10 @@ def run_experiment(
         "selection": {
             "rule": "subspace consistency on the raw views",
             "epoch": chosen.epoch,
-            "post": chosen.post,
+            "reading": chosen.reading,
             "ridge": fit.ridge,
             "candidates": [
-                {"epoch": c.epoch, "post": c.post, "consistency": c.consistency, **_score(dataset, c.labels)}
+                {"epoch": c.epoch, "reading": c.reading, "consistency": c.consistency, **_score(dataset, c.labels)}
                 for c in fit.candidates
             ],
         },
@@ -159,18 +147,14 @@ def run_experiment(
         record |= _network_record(dataset, method, fit, scores)
     record["seconds"] = {phase: round(value, 3) for phase, value in fit.seconds.items()}
     record["peak_memory_mb"] = peak_memory_mb(device)
-    return Experiment(record, fit.coefficients, labels, fit.histories, fit.model)
+    labels = {name: read.labels for name, read in fit.labels.items()} | {"selected": chosen.labels}
+    affinities = {name: read.affinity for name, read in fit.labels.items()}
+    return Experiment(record, fit.coefficients, labels, affinities, fit.histories, fit.model)
 
 
 def _network_record(dataset: Dataset, method: Method, fit: Fit, scores: dict) -> dict:
     """Return the part of a record that only networks have; the baseline on the raw data among it."""
-    began = time.perf_counter()
-    raw_C, ridge = raw_self_expression(used_views(dataset, method), dataset.masks and dataset.masks[: len(fit.Xs)])
-    raw = {}
-    for name, post in (("plain", None), ("paper", method.post)):
-        labels, _ = cluster(raw_C, dataset.n_clusters, post, fit.seed)
-        raw[name] = {**_score(dataset, labels), "eigengap": _eigengap(raw_C, dataset, post)}
-    fit.seconds["raw_baseline"] = time.perf_counter() - began
+    raw = {name: _scores(dataset, labels) for name, labels in fit.raw.items()}
     with torch.no_grad():
         Zs = [Z.cpu().numpy() for Z in fit.model.encode(fit.Xs, fit.masks)]
     residual = metrics.self_expression_residual(Zs, fit.coefficients)
@@ -178,7 +162,7 @@ def _network_record(dataset: Dataset, method: Method, fit: Fit, scores: dict) ->
     return {
         "finetune_epochs_of_paper": method.paper_epochs,
         "shorter_than_paper": method.paper_epochs is not None and fit.epochs < method.paper_epochs,
-        "metrics": {"network": scores, "raw": {**raw, "ridge": ridge}},
+        "metrics": {"network": scores, "raw": {**raw, "ridge": fit.ridge}},
         "label_free": {
             "self_expression_residual": residual if math.isfinite(residual) else None,  # nan: all latents died
             "pretrain_reconstruction_error": fit.pretrain_error,
@@ -188,22 +172,61 @@ def _network_record(dataset: Dataset, method: Method, fit: Fit, scores: dict) ->
     }
 
 
-def _config(dataset: Dataset, method: Method | Baseline, seed: int) -> dict:
-    description = json.loads(json.dumps(asdict(method)))  # tuples become lists, as they will in the record
-    for name, default in LATER_SETTINGS.items():
-        if description.get(name, ...) == default:
-            del description[name]  # so that records from before it existed keep their names
-    variant = {"variant": dataset.variant} if dataset.variant else {}
+def _scores(dataset: Dataset, read: Labels) -> dict[str, float | None]:
+    return {**_score(dataset, read.labels), "eigengap": read.eigengap}
+
+
+def _score(dataset: Dataset, labels: np.ndarray) -> dict[str, float]:
+    return {} if dataset.y is None else metrics.score(dataset.y, labels)
+
+
+def describe(dataset: Dataset, method: Method | Baseline, seed: int) -> dict:
+    """Return what a run is, as plain JSON values: the data, the method with every setting, the seed."""
     views = [[name, list(X.shape)] for name, X in zip(dataset.view_names, used_views(dataset, method), strict=False)]
     return {
         "dataset": dataset.name,
-        **variant,
+        **({"variant": dataset.variant} if dataset.variant else {}),
         "views": views,
         "n_clusters": dataset.n_clusters,
         "data_digest": _data_digest(dataset),
-        "method": description,
+        "method": _plain(method),
         "seed": seed,
     }
+
+
+def run_name(config: dict) -> str:
+    """Name a run: dataset, method, seed, and eight hex digits that stand for everything else in its description.
+
+    They leave out prose, and settings that equal the defaults of `dmsc.Method` or `dmsc.Baseline`: a setting that is
+    added to these some day doesn't rename the runs from before.
+    """
+    kind = Baseline("", "", "") if "algorithm" in config["method"] else Method("", "", "none")
+    told = {name: value for name, value in config["method"].items() if name != "source"}
+    rest = {**config, "method": _difference(told, _plain(kind))}
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+    return f"{config['dataset']}-{config['method']['name']}-seed{config['seed']}-{digest[:8]}"
+
+
+def run_id(dataset: Dataset, method: Method | Baseline, seed: int) -> str:
+    """Name the run of a method on a dataset, see `run_name`."""
+    return run_name(describe(dataset, method, seed))
+
+
+def _plain(method: Method | Baseline) -> dict:
+    return json.loads(json.dumps(asdict(method)))  # tuples become lists, as they will in the record
+
+
+def _difference(settings: dict, defaults: dict) -> dict:
+    """Return the settings that aren't the defaults, parts setting by setting."""
+    kept = {}
+    for name, value in settings.items():
+        default = defaults.get(name)
+        if isinstance(value, dict) and isinstance(default, dict):
+            value = _difference(value, default)
+            default = {}
+        if name not in defaults or value != default:
+            kept[name] = value
+    return kept
 
 
 def _data_digest(dataset: Dataset) -> str:
@@ -211,13 +234,3 @@ def _data_digest(dataset: Dataset) -> str:
     for X in (*dataset.Xs, *(dataset.masks or ())):
         digest.update(np.ascontiguousarray(X).tobytes())
     return digest.hexdigest()[:16]
-
-
-def _score(dataset: Dataset, labels: np.ndarray) -> dict[str, float]:
-    return {} if dataset.y is None else metrics.score(dataset.y, labels)
-
-
-def _eigengap(C: np.ndarray, dataset: Dataset, post: PostProcessing | None) -> float | None:
-    if dataset.n_clusters == dataset.n_samples:
-        return None
-    return metrics.eigengap(affinity(C, dataset.n_clusters, post), dataset.n_clusters)

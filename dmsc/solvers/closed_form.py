@@ -1,112 +1,124 @@
-r"""Fine-tuning with C in closed form: only the autoencoders are trained, and C is always the best there is for them.
+"""Fine-tuning with C in closed form: only the autoencoders are trained, and C is always the best there is for them.
 
-For fixed latents the last two terms of the loss have an exact minimizer (:func:`dmsc.ridge_self_expression` with the
-penalty :math:`\gamma = \lambda_1 / \lambda_2`), so C need not be learned by thousands of small steps: it is a function
-of the latents. What is left is :math:`L(Z) = E(C(Z) Z) + \lambda_1 \|C(Z)\|_F^2 + \lambda_2 \sum_l v_l \|Z^l - C(Z)
-Z^l\|_F^2`, E being the reconstruction error behind the decoders, and this module takes its gradient, C(Z) included:
+For fixed latents the last two terms of the loss have an exact minimizer, `dmsc.ridge_self_expression` with the penalty
+γ = λ₁ / λ₂. So C need not be learned by thousands of small steps: it is a function of the latents, and the gradient
+goes through it.
 
-- At the minimizer the gradient of the last two terms with respect to C is 0, so C(Z) matters through E alone. H, the
-  gradient of the loss with respect to C, is then E's.
-- With a zero diagonal :math:`C = I - D^{-1} P` where :math:`P = (\sum_l v_l Z^l Z^{l\top} + \gamma I)^{-1}` and D is
-  P's diagonal. As P is symmetric, the chain rule gives for the Gram matrix
+With P = (Σ_l v_l Z_l Z_lᵀ + γ I)⁻¹, its diagonal D, and H the gradient of the loss with respect to C:
 
-  .. math:: \nabla_G = (I - C)^\top H' D (I - C), \qquad H' = H + \mathrm{diag}(\mathrm{rowsum}(H \circ C)),
-
-  and :math:`1 / D_{ii} = \gamma + \sum_l v_l r^l_i \cdot z^l_i` with the residual R, so P itself is never needed.
-- With a free diagonal :math:`C = I - \gamma P`: the same with :math:`H' = H` and :math:`D = I / \gamma`.
+- zero diagonal, C = I - D⁻¹ P: the gradient with respect to the Gram matrix is P D⁻¹ H' P, where H' is H with
+  the diagonal H'_ii = Σ_{j ≠ i} H_ij C_ij;
+- free diagonal, C = I - γ P: it is γ P H P.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
-from ..correlation import Correlation
-from ..gradients import FinetuningGradient
-from ..losses import LossWeights
+from ..losses import LossWeights, repeat_last
 from ..model import SubspaceNetwork
-from ..self_expression import ridge_self_expression
+from ..self_expression import gram_inverse, ridge_coefficients
+from ..training import History, finetune
 
-__all__ = ["ClosedFormGradient"]
+__all__ = ["ClosedForm", "closed_form_solver", "finetune_closed_form", "settle"]
 
 
-class ClosedFormGradient(FinetuningGradient):
-    """The terms of the loss at the best C for the current latents, and their gradient for the autoencoders.
+class ClosedForm(torch.autograd.Function):
+    """C (N, N) as a differentiable function of the latents (N, d_l)."""
 
-    Parameters
-    ----------
-    model : SubspaceNetwork
-        Its C is overwritten at every call; the weight gets no gradient.
-    Xs, weights, correlation
-        As in :class:`~dmsc.gradients.FinetuningGradient`.
+    @staticmethod
+    def forward(ctx: Any, ridge: float, zero_diagonal: bool, weights: Sequence[float], *Zs: torch.Tensor) -> Any:
+        """Solve in float64, and return C in the latents' precision."""
+        P = gram_inverse(Zs, ridge, weights)
+        C = ridge_coefficients(P, ridge, zero_diagonal).to(Zs[0].dtype)
+        ctx.save_for_backward(P.to(Zs[0].dtype), C, *Zs)
+        ctx.settings = ridge, zero_diagonal, weights
+        return C
+
+    @staticmethod
+    def backward(ctx: Any, H: torch.Tensor) -> Any:
+        """Go from the gradient of C to those of the latents, through the Gram matrix."""
+        P, C, *Zs = ctx.saved_tensors
+        ridge, zero_diagonal, weights = ctx.settings
+        if zero_diagonal:
+            H = H - torch.diag(H.diagonal())
+            H = (H + torch.diag((H * C).sum(1))) / P.diagonal()[:, None]  # D⁻¹ H'
+            G_gradient = P @ H @ P
+        else:
+            G_gradient = ridge * (P @ H @ P)
+        G_gradient = G_gradient + G_gradient.T  # of Z Zᵀ
+        return None, None, None, *(v * (G_gradient @ Z) for v, Z in zip(weights, Zs, strict=True))
+
+
+def closed_form_solver(
+    model: SubspaceNetwork, weights: LossWeights, masks: Sequence[torch.Tensor] | None = None
+) -> Callable[[Sequence[torch.Tensor]], torch.Tensor]:
+    """Return the function that gives the best C for latents, as `dmsc.finetune` takes it.
 
     Raises
     ------
     ValueError
-        For p = 1, for a lambda of 0, or with masks.
+        For weights without a closed form (see `dmsc.losses.LossWeights.ridge`), or with masks.
+    """
+    if masks is not None:
+        raise ValueError("C in closed form needs every view of every sample: use solver='adam' with masks")
+    ridge, zero_diagonal = weights.ridge, model.self_expression.zero_diagonal
+    latent_weights = repeat_last(weights.self_expression, model.n_latents)  # v_l
+    precise = model.self_expression.weight.dtype
+
+    def solve(Zs: Sequence[torch.Tensor]) -> torch.Tensor:
+        return ClosedForm.apply(ridge, zero_diagonal, latent_weights, *(Z.to(precise) for Z in Zs))
+
+    return solve
+
+
+def finetune_closed_form(
+    model: SubspaceNetwork,
+    Xs: Sequence[torch.Tensor],
+    *,
+    weights: LossWeights,
+    masks: Sequence[torch.Tensor] | None = None,
+    callback: Callable[[int, dict[str, float], SubspaceNetwork], None] | None = None,
+    **options: Any,
+) -> History:
+    """Fine-tune as `dmsc.finetune` does, with C solved for at every step instead of trained.
+
+    Parameters
+    ----------
+    model, Xs, weights, masks, callback, **options
+        As there. The model's C is the best one for its latents in the end, and whenever the callback looks.
+
+    Returns
+    -------
+    dict of lists
+        The terms by name and their sum ``loss``, per epoch.
+
+    Raises
+    ------
+    ValueError
+        As `closed_form_solver` and `dmsc.finetune`.
 
     References
     ----------
     Seo, Koo, Jeon, "Deep Closed-Form Subspace Clustering", ICCV workshops 2019.
     """
+    solve = closed_form_solver(model, weights, masks)
 
-    def __init__(
-        self,
-        model: SubspaceNetwork,
-        Xs: Sequence[torch.Tensor],
-        weights: LossWeights,
-        masks: Sequence[torch.Tensor] | None = None,
-        correlation: Correlation | None = None,
-    ):
-        check_closed_form(weights)
-        if masks is not None:
-            raise ValueError("solver='closed-form' needs every view of every sample: use solver='adam' with masks")
-        super().__init__(model, Xs, weights, masks, correlation)
-        self.ridge = weights.lambda_regularization / weights.lambda_self_expression
+    def keep(Zs: Sequence[torch.Tensor]) -> torch.Tensor:
+        C = solve(Zs)
+        model.self_expression.set_coefficients(C.detach())
+        return C
 
-    @torch.no_grad()
-    def coefficients(self) -> torch.Tensor:
-        """Solve for C, and leave it in the model."""
-        layer = self.model.self_expression
-        Zs = [self.Z[:, at] for at in self.columns]
-        layer.set_coefficients(
-            ridge_self_expression(Zs, self.ridge, zero_diagonal=layer.zero_diagonal, weights=self.latent_weights)
-        )
-        return layer.weight.detach()
-
-    @torch.no_grad()
-    def express_backward(self, C: torch.Tensor) -> None:
-        """Go back through CZ, and through C as a function of Z."""
-        doubled = 2 * self.weights.lambda_self_expression
-        inverse_D = self.ridge + torch.einsum("nd,nd->n", self.Z_gradient, self.Z) / doubled  # 2 lambda_2 v R is in it
-        super().express_backward(C)
-        H = self.C_gradient
-        self.model.self_expression.weight.grad = None
-        if self.model.self_expression.zero_diagonal:
-            H.diagonal().copy_((H * C).sum(1))  # H'
-            rows = 1 / inverse_D  # D
-        else:
-            rows = torch.full_like(inverse_D, 1 / self.ridge)
-        rest = torch.eye(len(C), dtype=C.dtype, device=C.device).sub_(C)  # I - C
-        with torch.autocast(C.device.type, enabled=False):
-            gram = rest.t() @ (H @ (rows[:, None] * rest))
-        gram += gram.t().clone()
-        for at, v in zip(self.columns, self.latent_weights, strict=True):
-            self.Z_gradient[:, at].addmm_(gram, self.Z[:, at], alpha=v)
-
-    @torch.no_grad()
-    def settle(self) -> None:
-        """Set the model's C to the best one for its latents as they are now."""
-        self.encode()
-        self.coefficients()
+    history = finetune(model, Xs, weights=weights, solve=keep, callback=callback, **options)
+    settle(model, Xs, weights)
+    return history
 
 
-def check_closed_form(weights: LossWeights) -> None:
-    """Refuse weights for which no closed form exists."""
-    lambdas = weights.lambda_regularization, weights.lambda_self_expression
-    if weights.norm != 2 or 0 in lambdas:
-        raise ValueError(
-            f"solver='closed-form' needs norm=2 and both lambdas above 0, got norm={weights.norm} and {lambdas}: "
-            "use solver='adam'"
-        )
+@torch.no_grad()
+def settle(model: SubspaceNetwork, Xs: Sequence[torch.Tensor], weights: LossWeights) -> None:
+    """Set the model's C to the best one for its latents as they are now."""
+    solve = closed_form_solver(model, weights)
+    model.self_expression.set_coefficients(solve(model.encode(Xs)))
