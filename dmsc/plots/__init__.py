@@ -1,7 +1,7 @@
 """Figures of the notebooks.
 
 Every function returns a matplotlib Figure that pyplot has let go of: as the last line of a cell it is shown once;
-elsewhere write ``display(figure)`` or ``figure.savefig(...)``.
+elsewhere write `display(figure)` or `figure.savefig(...)`.
 """
 
 from .clusters import show_affinities, show_coefficients, show_contingency, show_eigenvalues, show_embedding

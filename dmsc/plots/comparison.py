@@ -1,28 +1,30 @@
-"""Figures that set methods side by side, from the rows of :func:`dmsc.tables.summarize` (see :mod:`dmsc.plots`)."""
+"""Figures that set methods side by side, from the rows of `dmsc.experiments.tables.summarize`."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
 
+import pandas as pd
 import seaborn as sns
+from matplotlib.figure import Figure
 
 from ..checks import one_of
 from ..fusion import PLACES
 from ..presets import BASELINES, METHODS
-from .style import WIDTH, colors, new_figure
+from .style import PALE, SMALL, colors, new_figure
 
 __all__ = ["comparable", "show_comparison", "show_curves", "show_selection"]
 
-READINGS = {"plain": "plain affinity", "paper": "paper's post-processing", "selected": "chosen without labels"}
+READINGS = {"plain": "plain affinity", "paper": "paper's reading", "selected": "chosen without labels"}
 LIFTS = (0.25, 0, -0.25)  # of the readings' marks from a method's line
 CORRUPTIONS = {"missing": "missing share", "noise": "noise, in standard deviations", "occlusion": "hidden share"}
 #: One view first, then in the order of where views meet; baselines last.
 ORDER = [n for place in ("none", *PLACES, "affinity") for n in METHODS if METHODS[n].fusion == place] + [*BASELINES]
 
 
-def comparable(records):
+def comparable(records: Sequence[dict]) -> tuple[list[dict], list[dict]]:
     """Tell the records that can be compared from others: among networks, only the fusion may differ.
 
     Of each dataset those networks are kept whose architecture and epochs most methods have, and the baselines with
@@ -31,147 +33,112 @@ def comparable(records):
     Returns
     -------
     kept, left_out : list of dict, list of dict
-        The records (see :func:`dmsc.results.load_records`), in their order.
+        The records (see `dmsc.experiments.records.load_records`), in their order.
     """
-    methods = defaultdict(lambda: defaultdict(set))  # dataset -> network -> names of methods
-    for record in records:
-        methods[record["config"]["dataset"]][_network(record)].add(record["config"]["method"]["name"])
-    kept, left_out = [], []
-    for record in records:
-        several = {key: len(names) for key, names in methods[record["config"]["dataset"]].items() if key}
-        common = max(several, key=several.get, default=None)
-        stays = several.get(common, 0) > 1 and _network(record) in (common, None)
+    keys = [(record["config"]["dataset"], _network(record), record["config"]["method"]["name"]) for record in records]
+    frame = pd.DataFrame(keys, columns=["dataset", "network", "method"])
+    methods = frame.groupby(["dataset", "network"], sort=False)["method"].nunique()  # without baselines
+    several = methods[methods > 1]
+    common = dict(several.groupby("dataset").idxmax())  # dataset -> (dataset, network)
+    kept: list[dict] = []
+    left_out: list[dict] = []
+    for record, (dataset, network, _) in zip(records, keys, strict=True):
+        stays = dataset in common and network in (None, common[dataset][1])
         (kept if stays else left_out).append(record)
     return kept, left_out
 
 
-def _network(record):
+def _network(record: dict) -> str | None:
     """Return what must be the same among networks; None for a baseline."""
     method = record["config"]["method"]
     network = [method.get(key) for key in ("architecture", "pretrain_epochs", "finetune_epochs")]
     return json.dumps(network, sort_keys=True) if "architecture" in method else None
 
 
-def show_comparison(rows, metric="acc"):
-    """Draw a panel per dataset and a line per method: three readings of its C, each with its spread over the seeds.
+def show_comparison(rows: Sequence[dict], metric: str = "acc") -> Figure:
+    """Draw a panel per dataset and a line per method: three readings of its C, with their spread over the seeds."""
+    frame = _frame(rows, metric)
+    names = list(frame["name"].unique())
+    baselines = set(frame["name"][frame["baseline"]])
+    height = {name: -i - 0.5 * (name in baselines) for i, name in enumerate(names)}
+    low, border = min(height.values()) - 0.6, 0.25 - (len(names) - len(baselines))  # networks are above the border
+    titles = list(frame.sort_index()["title"].unique())  # in the order of the rows
+    _refuse_two(frame, ["title", "name"])
 
-    Parameters
-    ----------
-    rows : sequence of dict
-        From :func:`dmsc.tables.summarize`, at most one per dataset and method. Baselines are set apart on gray.
-    metric : {"acc", "nmi", "ari"}
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    ValueError
-        If there are no rows, or two for the same dataset and method.
-    """
-    names = _names(rows, metric)
-    border = 0.25 - sum(name not in BASELINES for name in names)  # between networks and baselines
-    height = {name: -i - 0.5 * (name in BASELINES) for i, name in enumerate(names)}
-    panels = defaultdict(dict)
-    for row in rows:
-        _add(panels[", ".join(filter(None, (row["dataset"], row["variant"])))], row["method"], row)
-
-    n_columns = min(3, len(panels))
-    n_rows = -(-len(panels) // n_columns)
-    fig, axes = new_figure(n_rows, n_columns, min(WIDTH, 4 + 3 * n_columns), 0.4 + (0.8 + 0.18 * len(names)) * n_rows)
-    for ax, (title, panel) in zip(axes.flat, panels.items(), strict=False):
+    n_columns = min(3, len(titles))
+    n_rows = -(-len(titles) // n_columns)
+    fig, axes = new_figure(n_rows, n_columns, 4 + 3 * n_columns, 0.4 + (0.8 + 0.18 * len(names)) * n_rows)
+    for ax, title in zip(axes.flat, titles, strict=False):
+        panel = frame[frame["title"] == title]
         for (reading, label), lift, marker, color in zip(READINGS.items(), LIFTS, "osD", colors(3), strict=True):
-            y = [height[name] + lift for name in panel]
-            mean, std = _mean_and_std(panel.values(), reading, metric)
-            style = {"color": color, "markersize": 4, "markerfacecolor": "white" if reading == "plain" else color}
-            ax.errorbar(mean, y, xerr=std, fmt=marker, elinewidth=1, label=label, **style)
-        if names[-1] in BASELINES:
-            ax.axhspan(min(height.values()) - 0.6, border, color="0.93", zorder=0)
-        ax.set_yticks([*height.values()], names, fontsize=8)
+            mean, std = panel[f"{reading}_{metric}"], panel[f"{reading}_{metric}_std"]
+            face = "white" if reading == "plain" else color
+            style: dict[str, Any] = {"color": color, "markersize": 4, "markerfacecolor": face, "elinewidth": 1}
+            ax.errorbar(mean, panel["name"].map(height) + lift, xerr=std, fmt=marker, label=label, **style)
+        if baselines:
+            ax.axhspan(low, border, color=PALE, zorder=0)
+        ax.set_yticks([*height.values()], names, fontsize=SMALL)
         ax.grid(color="0.85", linewidth=0.6)
         ax.tick_params(left=False, labelleft=ax in axes[:, 0])
-        counts = [row["seeds"] for row in panel.values()]
+        counts = panel["seeds"].tolist()
         seeds = "–".join(map(str, sorted({min(counts), max(counts)}))) + " seed" + "s" * (max(counts) > 1)
-        ax.set(title=f"{title}, {seeds}", xlabel=metric.upper(), ylim=(min(height.values()) - 0.6, 0.6))
+        ax.set(title=f"{title}, {seeds}", xlabel=metric.upper(), ylim=(low, 0.6))
         sns.despine(ax=ax, left=True)
-    for ax in axes.flat[len(panels) :]:
+    for ax in axes.flat[len(titles) :]:
         ax.set_axis_off()
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     return fig
 
 
-def show_curves(rows, readings=("plain", "paper"), metric="acc"):
-    """Draw scores against the rate of corruption: a line per method, a panel per kind and reading.
-
-    Parameters
-    ----------
-    rows : sequence of dict
-        From :func:`dmsc.tables.summarize`, of one dataset. ``variant`` says kind and rate, such as ``"noise 0.5"``;
-        whole data (``""``) are rate 0 of every kind. Rows of several kinds at once are on no curve and left out.
-    readings : sequence of {"plain", "paper", "selected"}
-    metric : {"acc", "nmi", "ari"}
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Bars are one standard deviation over the seeds. Baselines are dashed. Dots are chance, 1/K, for ACC.
-
-    Raises
-    ------
-    ValueError
-        If rows are of several datasets, none has a single corruption, or two are of one method and rate.
-    """
-    names = _names(rows, metric)
+def show_curves(rows: Sequence[dict], readings: Sequence[str] = ("plain", "paper"), metric: str = "acc") -> Figure:
+    """Draw scores against the rate of corruption, a panel per kind and reading; dots are chance, dashes baselines."""
+    frame = _frame(rows, metric)
     for reading in readings:
         one_of("readings", reading, tuple(READINGS))
-    if len({row["dataset"] for row in rows}) > 1:
-        raise ValueError(f"curves are of one dataset, got {', '.join(sorted({row['dataset'] for row in rows}))}")
-    curves = defaultdict(dict)  # (kind, method) -> rate -> row
-    for row in rows:
-        single = re.fullmatch(r"(\w+) ([\d.e+-]+)", row["variant"] or "all 0")
-        for kind in CORRUPTIONS if single else ():
-            if single[1] in ("all", kind):
-                _add(curves[kind, row["method"]], float(single[2]), row)
-    curves = {key: curve for key, curve in curves.items() if any(curve)}  # a rate above 0
-    kinds = [kind for kind in CORRUPTIONS if any(kind == key for key, _ in curves)]
-    names = [name for name in names if any(name == key for _, key in curves)]
+    if frame["dataset"].nunique() > 1:
+        raise ValueError(f"curves are of one dataset, got {', '.join(sorted(frame['dataset'].unique()))}")
+    curves = _curves(frame)
     if not curves:
         raise ValueError(f"no row has one of the corruptions {', '.join(CORRUPTIONS)} alone as its variant")
+    drawn = set().union(*(curve["name"] for curve in curves.values()))
+    names = [name for name in frame["name"].unique() if name in drawn]
+    baselines = set(frame["name"][frame["baseline"]])
 
-    shape = (len(readings), len(kinds)) if len(kinds) > 1 else (1, len(readings))
-    fig, axes = new_figure(*shape, min(WIDTH, 3 + 2.8 * shape[1]), 0.4 + 2.3 * shape[0])
+    shape = (len(readings), len(curves)) if len(curves) > 1 else (1, len(readings))
+    fig, axes = new_figure(*shape, 3 + 2.8 * shape[1], 0.4 + 2.3 * shape[0])
     looks = dict(zip(names, zip(colors(len(names)), "osD^vP*X<>pdh" * 2, strict=False), strict=True))
     lines = {}
     for panels, reading in zip(axes.reshape(len(readings), -1), readings, strict=True):
-        for ax, kind in zip(panels, kinds, strict=True):
-            for name in [name for name in names if (kind, name) in curves]:
-                rates, found = zip(*sorted(curves[kind, name].items()), strict=True)
-                mean, std = _mean_and_std(found, reading, metric)
-                (color, marker), style = looks[name], "--" if name in BASELINES else "-"
-                lines[name] = ax.errorbar(rates, mean, std, color=color, marker=marker, linestyle=style, markersize=4)
+        for ax, (kind, curve) in zip(panels, curves.items(), strict=True):
+            for name, points in curve.groupby("name", sort=False):
+                mean, std = points[f"{reading}_{metric}"], points[f"{reading}_{metric}_std"]
+                (color, marker), style = looks[name], "--" if name in baselines else "-"
+                look = {"color": color, "marker": marker, "linestyle": style, "markersize": 4}
+                lines[name] = ax.errorbar(points["rate"], mean, std, **look)
             if metric == "acc":
-                ax.axhline(1 / rows[0]["n_clusters"], color="0.6", linestyle=":")
+                ax.axhline(1 / frame["n_clusters"].iloc[0], color="0.6", linestyle=":")
             ax.set(ylim=(0, 1), xlabel=CORRUPTIONS[kind])
             ax.set_ylabel(f"{metric.upper()}, {READINGS[reading]}", fontsize=9)
-            if len(kinds) > 1:
+            if len(curves) > 1:
                 ax.label_outer()
             sns.despine(ax=ax)
     fig.legend([lines[name] for name in names], names, loc="outside right upper", frameon=False)
     return fig
 
 
-def show_selection(record):
-    """Draw what the rule of :mod:`dmsc.selection` saw and chose in a run, and beside it the ACC it didn't see."""
+def show_selection(record: dict) -> Figure:
+    """Draw what the rule of `dmsc.selection` saw and chose in a run, and beside it the ACC that it didn't see."""
     selection = record["selection"]
+    candidates = pd.DataFrame(selection["candidates"])
     fig, axes = new_figure(1, 2, 8.5, 2.9)
     titles = {"consistency": "subspace consistency", "acc": "ACC, which the rule does not see"}
     for ax, (key, title) in zip(axes[0], titles.items(), strict=True):
-        for post, color, marker in zip(("plain", "paper"), colors(2), "os", strict=True):
-            found = {c["epoch"]: c[key] for c in selection["candidates"] if c["post"] == post and key in c}
-            ax.plot([*found], [*found.values()], color=color, marker=marker, markersize=4, label=READINGS[post])
-            if post == selection["post"] and found:
-                ax.plot(selection["epoch"], found[selection["epoch"]], "k*", markersize=14, zorder=0, label="chosen")
+        for reading, color, marker in zip(("plain", "paper"), colors(2), "os", strict=True):
+            of_reading = candidates[candidates["reading"] == reading].set_index("epoch")
+            seen = of_reading[key] if key in of_reading else pd.Series(dtype=float)  # data without labels have no ACC
+            ax.plot(seen.index, seen, color=color, marker=marker, markersize=4, label=READINGS[reading])
+            if reading == selection["reading"] and len(seen):
+                ax.plot(selection["epoch"], seen[selection["epoch"]], "k*", markersize=14, zorder=0, label="chosen")
         ax.set(xlabel="fine-tuning epoch", title=title)
         sns.despine(ax=ax)
     lines = {line.get_label(): line for line in axes[0, 0].lines}
@@ -179,21 +146,37 @@ def show_selection(record):
     return fig
 
 
-def _names(rows, metric):
-    """Check the arguments; return the methods: networks, unknown ones, baselines."""
+def _frame(rows: Sequence[dict], metric: str) -> pd.DataFrame:
+    """Check the arguments; return the rows with a name and a title each: networks in order, unknown ones, baselines."""
     one_of("metric", metric, ("acc", "nmi", "ari"))
     if not rows:
-        raise ValueError("rows must hold at least one row of dmsc.tables.summarize, got none")
-    found = dict.fromkeys(row["method"] for row in rows)
-    return sorted(found, key=lambda name: (name in BASELINES, (ORDER + [name]).index(name)))
+        raise ValueError("rows must hold at least one row of dmsc.experiments.tables.summarize, got none")
+    frame = pd.DataFrame(rows)
+    several = frame.groupby(["dataset", "method", "settings"])["epochs"].transform("nunique") > 1
+    epochs = [f"{row['epochs']} epochs" * told for row, told in zip(rows, several, strict=True)]
+    parts = zip(frame["method"], frame["settings"], epochs, strict=True)
+    frame["name"] = [", ".join(filter(None, names)) for names in parts]
+    frame["title"] = [", ".join(filter(None, (row["dataset"], row["variant"]))) for row in rows]
+    frame["baseline"] = frame["method"].isin(BASELINES)
+    frame["place"] = [ORDER.index(name) if name in ORDER else len(ORDER) for name in frame["method"]]
+    return frame.sort_values(["baseline", "place"], kind="stable")
 
 
-def _add(found, key, row):
-    if key in found:
-        of = f"{row['method']!r} on {row['dataset']!r} {row['variant']}".strip()
-        raise ValueError(f"two rows of {of}: their settings differ, see dmsc.comparison_plots.comparable")
-    found[key] = row
+def _curves(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Of each kind of corruption the methods that have it alone, by rate; whole data are rate 0 of every kind."""
+    kinds, rates = (frame["variant"].str.extract(r"^(\w+) ([\d.e+-]+)$")[part] for part in (0, 1))
+    curves = {}
+    for kind in CORRUPTIONS:
+        rate = rates.where(kinds == kind).astype(float).mask(frame["variant"] == "", 0.0)
+        curve = frame.assign(rate=rate).dropna(subset="rate")
+        _refuse_two(curve, ["name", "rate"])
+        corrupted = curve["name"][curve["rate"] > 0]
+        if len(corrupted):
+            curves[kind] = curve[curve["name"].isin(corrupted)].sort_values("rate", kind="stable")
+    return curves
 
 
-def _mean_and_std(rows, reading, metric):
-    return tuple([row[f"{reading}_{metric}{end}"] for row in rows] for end in ("", "_std"))
+def _refuse_two(frame: pd.DataFrame, columns: list[str]) -> None:
+    """Refuse two rows at the same place of a figure."""
+    for _, row in frame[frame.duplicated(columns)].iterrows():
+        raise ValueError(f"two rows of {row['name']!r} on {row['title']!r}: see dmsc.plots.comparable")

@@ -1,4 +1,4 @@
-"""The graph of a spatial-fusion encoder, drawn from the description that builds it (see :mod:`dmsc.plots`)."""
+"""The graph of a spatial-fusion encoder, drawn from the description that builds it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
 from ..fusion import FusionEncoder, Merge
 from ..networks import Architecture, Conv, conv_sizes
-from .style import MAX_HEIGHT, WIDTH, colors, new_figure
+from .style import GRAY, MAX_HEIGHT, SMALL, TINY, colors, new_figure
+
+__all__ = ["encoder_graph", "show_encoder"]
 
 BOX_WIDTH, BOX_HEIGHT, RADIUS, CIRCLE = 0.76, 0.62, 0.25, 42  # columns and rows are 1 apart; CIRCLE in points
 
@@ -32,69 +37,41 @@ class Node(NamedTuple):
 
 def show_encoder(
     view_shapes: Sequence[tuple[int, ...]], architecture: Architecture, plan: Sequence[Merge], function: str = "concat"
-):
-    """Draw the encoder that a plan describes: boxes are inputs and convolutions, circles are merges.
-
-    Depth runs from left to right, one row for each stream. Views are counted from 0, as in the plan. "conv 3/2" has
-    kernels of 3 x 3 and stride 2; below each name stands the shape (channels x height x width) of what comes out.
-
-    Parameters
-    ----------
-    view_shapes : sequence of (C, H, W)
-        Shape of one sample of each view.
-    architecture : Architecture
-        The convolutions that every stream walks through.
-    plan : sequence of Merge
-        Who meets where, see :func:`dmsc.fusion.fusion_plan`.
-    function : {"sum", "max", "concat"}
-        The fusion function.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    ValueError
-        If :class:`dmsc.fusion.FusionEncoder` refuses the description.
-
-    References
-    ----------
-    Abavisani & Patel, 2018, Figure 3.
-    """
+) -> Figure:
+    """Draw the encoder of a plan: boxes are inputs and convolutions (kernel/stride), circles merges, shapes below."""
     nodes = encoder_graph(view_shapes, architecture, plan, function)
     rows, columns = len(view_shapes), nodes[-1].column + 1
-    ax = new_figure(1, 1, min(WIDTH, 1.3 * columns + 1), min(MAX_HEIGHT, 0.7 * rows + 0.6))[1][0, 0]
-    own, met, joint = colors(3)
+    fig, axes = new_figure(1, 1, 1.3 * columns + 1, min(MAX_HEIGHT, 0.7 * rows + 0.6))
+    ax, (own, met, joint), gray = axes[0, 0], colors(3), to_rgb(GRAY)
     for node in nodes:
         x, y = node.column, node.row
         if node.kind == "merge":
             ax.plot(x, y, "o", markersize=CIRCLE, markeredgecolor=met, markerfacecolor=(*met, 0.25))
         else:
-            edge = (0.5, 0.5, 0.5) if node.kind == "input" else joint if node.joint else own
+            edge = gray if node.kind == "input" else joint if node.joint else own
             box = (x - BOX_WIDTH / 2, y - BOX_HEIGHT / 2), BOX_WIDTH, BOX_HEIGHT
             ax.add_patch(plt.Rectangle(*box, edgecolor=edge, facecolor=(*edge, 0.2)))
-        ax.text(x, y, f"{node.name}\n{'×'.join(map(str, node.shape))}", ha="center", va="center", fontsize=7)
+        ax.text(x, y, f"{node.name}\n{'×'.join(map(str, node.shape))}", ha="center", va="center", fontsize=TINY)
         for source in node.sources:
             _arrow(ax, source, x - _reach(node), y)
     _arrow(ax, nodes[-1], columns - 0.3, nodes[-1].row)
     ax.text(columns - 0.2, nodes[-1].row, "Z", ha="center", va="center", style="italic")
-    kinds = {"input": (0.5, 0.5, 0.5), "weights of one view": own, "joint weights": joint, "merge": met}
+    kinds = {"input": gray, "weights of one view": own, "joint weights": joint, "merge": met}
     handles = [plt.Line2D([], [], ls="", marker="o" if name == "merge" else "s", color=c) for name, c in kinds.items()]
-    ax.legend(handles, kinds, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, frameon=False, fontsize=8)
+    ax.legend(handles, kinds, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, frameon=False, fontsize=SMALL)
     ax.set(xlim=(-0.45, columns), ylim=(rows - 0.6, -0.4))
     ax.axis("off")
-    return ax.figure
+    return fig
 
 
 def encoder_graph(
     view_shapes: Sequence[tuple[int, ...]], architecture: Architecture, plan: Sequence[Merge], function: str
 ) -> list[Node]:
-    """Return the nodes of an encoder, sources first: the walk of :class:`dmsc.fusion.FusionEncoder`."""
+    """Return the nodes of an encoder, sources first: the walk of `dmsc.fusion.FusionEncoder`."""
     plan = FusionEncoder(view_shapes, architecture, plan, function).plan  # it refuses what cannot be built
     ends = {view: Node("input", f"view {view}", tuple(shape), 0, view) for view, shape in enumerate(view_shapes)}
     nodes = list(ends.values())
-    sizes = [conv_sizes(tuple(shape[1:]), architecture) for shape in view_shapes]
+    sizes = [conv_sizes((height, width), architecture) for _, height, width in view_shapes]
     convolutions = architecture.convolutions
     for depth in range(len(convolutions) + 1):
         for merge in [merge for merge in plan if merge.depth == depth]:
@@ -125,6 +102,6 @@ def _reach(node: Node) -> float:
     return RADIUS if node.kind == "merge" else BOX_WIDTH / 2
 
 
-def _arrow(ax, source: Node, x: float, y: float) -> None:
-    start, style = (source.column + _reach(source), source.row), {"arrowstyle": "->", "color": "0.3"}
-    ax.annotate("", (x, y), start, arrowprops=style)
+def _arrow(ax: Axes, source: Node, x: float, y: float) -> None:
+    start = source.column + _reach(source), source.row
+    ax.annotate("", (x, y), start, arrowprops={"arrowstyle": "->", "color": "0.3"})
