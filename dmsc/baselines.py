@@ -1,40 +1,41 @@
 """Classical subspace clustering of one matrix: every method turns X (N, D) into coefficients C (N, N), float64.
 
-Samples are the rows of X, and X ~ C X; :func:`dmsc.clustering.cluster` reads clusters off C, the same way for all. The
+Samples are the rows of X, and X ≈ C X; `dmsc.spectral.read_labels` reads clusters off C, the same way for all. The
 papers put samples in columns: their C is the transpose of ours. Penalties are meant for rows of unit length
-(:func:`dmsc.clustering.unit_rows`); ``np.hstack`` makes one matrix of several views.
+(`dmsc.self_expression.unit_rows`); `np.hstack` makes one matrix of several views.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import eigh
 from scipy.sparse import csr_array
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import enet_path
 from sklearn.neighbors import kneighbors_graph
 
-from .checks import integer, positive_number
+from .checks import SEED_LIMIT, integer, positive_number
 from .self_expression import choose_ridge, ridge_self_expression
-from .spectral import SEED_LIMIT, _kmeans
+from .spectral import kmeans_labels
 
-__all__ = ["ALGORITHMS", "graph_coefficients", "kmeans_coefficients", "lrr", "ridge", "ssc", "ssc_omp"]
+__all__ = ["ALGORITHMS", "graph_coefficients", "kmeans_coefficients", "least_squares", "lrr", "ssc", "ssc_omp"]
 
 ACTIVE_SET_STEP = 60  # samples that join an active set of ssc at a time
 GROWTH = 1.1  # of the weight of lrr's constraints, each step; nearer to 1 is nearer to the minimum, and slower
 
 
-def ssc(X: np.ndarray, alpha: float = 20.0, tol: float = 1e-6, max_iter: int = 100_000) -> np.ndarray:
-    r"""Sparse subspace clustering: every sample is a combination of few others.
+def ssc(X: ArrayLike, alpha: float = 20.0, tol: float = 1e-6, max_iter: int = 100_000) -> np.ndarray:
+    """Sparse subspace clustering: every sample is a combination of few others.
 
-    .. math:: \min_C \; \|C\|_1 + \frac{\lambda}{2} \|X - C X\|_F^2, \quad \mathrm{diag}(C) = 0,
-              \qquad \lambda = \frac{\alpha}{\mu}, \quad \mu = \min_i \max_{j \ne i} |x_i^\top x_j|
+        min_C ‖C‖₁ + λ/2 ‖X − C X‖²_F   with diag(C) = 0,   λ = α/μ,   μ = min_i max_{j≠i} |xᵢᵀxⱼ|
 
-    This is a Lasso per row. Row i is 0 if :math:`\lambda |x_i^\top x_j| \le 1` for all j, which alpha > 1 rules out.
-    Samples orthogonal to all others, such as rows of zeros, don't count in mu: their rows and columns of C are 0.
+    This is a Lasso per row. Row i is 0 if λ |xᵢᵀxⱼ| ≤ 1 for all j, which α > 1 rules out. Samples orthogonal to all
+    others, such as rows of zeros, don't count in μ: their rows and columns of C are 0.
 
     The solver is scikit-learn's coordinate descent on an active set, grown until no sample outside breaks the condition
     of a minimum: on MNIST (N = 2000, D = 784, one core) 12 s to a relative duality gap of 3e-5, where the paper's ADMM,
@@ -47,18 +48,13 @@ def ssc(X: np.ndarray, alpha: float = 20.0, tol: float = 1e-6, max_iter: int = 1
         Weight of the error.
     tol : float
         Duality gap of a row on its active set, relative to its objective at 0; outside the set, correlations may exceed
-        1 / lambda by sqrt(tol).
+        1/λ by a share of √tol.
     max_iter : int
         Sweeps of coordinate descent over an active set; where they don't suffice, one ConvergenceWarning says so.
 
     Returns
     -------
     C : array (N, N)
-
-    Raises
-    ------
-    ValueError, TypeError
-        If X is no finite real matrix of at least two samples, or a parameter is out of range.
 
     References
     ----------
@@ -74,13 +70,13 @@ def ssc(X: np.ndarray, alpha: float = 20.0, tol: float = 1e-6, max_iter: int = 1
     nearest = nearest[nearest > 1e-12 * G.max()]
     if not len(nearest):  # no sample is of use to another
         return C
-    threshold, unfinished = nearest.min() / alpha, 0  # 1 / lambda, rows
+    threshold, unfinished = nearest.min() / alpha, 0  # 1/λ = μ/α; number of rows
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # one for all rows comes below
         for i in range(len(X)):
             active, c, sweeps = np.empty(0, dtype=int), np.empty(0), 0
             while True:
-                correlation = np.abs(G[i] - c @ G[active])  # (N,), of the residual with each sample
+                correlation = np.abs(G[i] - c @ G[active])  # (N,), |(xᵢ − cX) · xⱼ|: at the minimum ≤ 1/λ where c is 0
                 correlation[active] = correlation[i] = 0
                 worst = np.argsort(-correlation, kind="stable")[:ACTIVE_SET_STEP]
                 worst = worst[correlation[worst] > (1 + np.sqrt(tol)) * threshold]
@@ -103,20 +99,20 @@ def ssc(X: np.ndarray, alpha: float = 20.0, tol: float = 1e-6, max_iter: int = 1
 
 
 def lrr(
-    X: np.ndarray, penalty: float = 0.1, n_components: int | None = None, tol: float = 1e-6, max_iter: int = 1000
+    X: ArrayLike, penalty: float = 0.1, n_components: int | None = None, tol: float = 1e-6, max_iter: int = 1000
 ) -> np.ndarray:
-    r"""Low-rank representation: all samples use few directions together, and whole samples may be wrong.
+    """Low-rank representation: all samples use few directions together, and whole samples may be wrong.
 
-    .. math:: \min_{C, E} \; \|C\|_* + \text{penalty} \, \|E\|_{2,1} \quad \text{subject to } X = C X + E
+        min_{C,E} ‖C‖_* + penalty ‖E‖₂,₁   subject to X = C X + E
 
-    :math:`\|C\|_*` is the sum of the singular values, :math:`\|E\|_{2,1}` that of the rows' lengths. With
-    :math:`X = U S V^\top` of rank r the solution is :math:`C = W U^\top`, and the rows of :math:`E = F V^\top` lie in
-    the row space of X. So nothing larger than (N, r) is iterated, by the inexact augmented Lagrangian method (ALM):
+    ‖C‖_* is the sum of the singular values, ‖E‖₂,₁ that of the rows' lengths. With X = U S Vᵀ of rank r the solution is
+    C = W Uᵀ, and the rows of E = F Vᵀ lie in the row space of X. So nothing larger than (N, r) is iterated, by the
+    inexact augmented Lagrangian method (ALM):
 
-    .. math:: \min_{W, F} \; \|W\|_* + \text{penalty} \, \|F\|_{2,1} \quad \text{subject to } U S = W S + F
+        min_{W,F} ‖W‖_* + penalty ‖F‖₂,₁   subject to U S = W S + F
 
-    If F = 0, C is the shape interaction matrix :math:`U U^\top`. The diagonal is free. Rows of zeros have rows and
-    columns of zeros. Raises as :func:`ssc`.
+    If F = 0, C is the shape interaction matrix U Uᵀ. The diagonal is free. Rows of zeros have rows and columns of
+    zeros.
 
     Parameters
     ----------
@@ -149,12 +145,13 @@ def lrr(
     kept = squares > 1e-12 * squares[-1]  # singular values above 1e-6 of the largest: below is rounding
     U, S = U[:, kept] * X.any(axis=1, keepdims=True), np.sqrt(squares[kept])  # (N, r), (r,)
 
-    W, J, Y, Q, weight = *np.zeros((4, *U.shape)), 0.1  # J is a copy of W; Y and Q are multipliers
+    W, J, Y, Q = np.zeros((4, *U.shape))  # J is a copy of W; Y and Q are multipliers, all (N, r)
+    weight = 0.1
     for _ in range(max_iter):
         J = _shrink_singular_values(W + Q / weight, 1 / weight)
         F = _shrink_rows((U - W) * S + Y / weight, penalty / weight)
-        W = ((U * S - F + Y / weight) * S + J - Q / weight) / (1 + S**2)
-        misfit, split = (U - W) * S - F, W - J
+        W = ((U * S - F + Y / weight) * S + J - Q / weight) / (1 + S**2)  # least squares: W (1 + S²) = …
+        misfit, split = (U - W) * S - F, W - J  # U S = W S + F and W = J, violated by so much
         Y, Q, weight = Y + weight * misfit, Q + weight * split, weight * GROWTH
         if max(np.abs(misfit).max(initial=0), np.abs(split).max(initial=0)) < tol:
             break
@@ -163,26 +160,26 @@ def lrr(
     return J @ U.T
 
 
-def _shrink_singular_values(A, threshold):
+def _shrink_singular_values(A: np.ndarray, threshold: float) -> np.ndarray:
     """Minimize threshold ‖J‖_* + ½‖J − A‖²: singular values move towards 0 by the threshold."""
     squares, V = eigh(A.T @ A)  # (r,), (r, r)
     V, sigma = V[:, squares > threshold**2], np.sqrt(squares[squares > threshold**2])
     return (A @ (V * (1 - threshold / sigma))) @ V.T
 
 
-def _shrink_rows(A, threshold):
+def _shrink_rows(A: np.ndarray, threshold: float) -> np.ndarray:
     """Minimize threshold ‖F‖_{2,1} + ½‖F − A‖²: rows become shorter by the threshold."""
     return A * (1 - threshold / np.maximum(np.linalg.norm(A, axis=1, keepdims=True), threshold))
 
 
-def ssc_omp(X: np.ndarray, n_nonzero: int = 10, tol: float = 1e-6) -> np.ndarray:
-    r"""Sparse subspace clustering by orthogonal matching pursuit, the greedy way to few coefficients.
+def ssc_omp(X: ArrayLike, n_nonzero: int = 10, tol: float = 1e-6) -> np.ndarray:
+    """Sparse subspace clustering by orthogonal matching pursuit, the greedy way to few coefficients.
 
-    .. math:: \min_{c_i} \; \|x_i - c_i X\|^2 \quad \text{subject to } \|c_i\|_0 \le \text{n\_nonzero}, \; C_{ii} = 0
+        min_{cᵢ} ‖xᵢ − cᵢ X‖²   subject to ‖cᵢ‖₀ ≤ n_nonzero, Cᵢᵢ = 0
 
     Per row: the sample that correlates most with the residual joins the support, then least squares on the support. All
-    rows step together: scikit-learn's ``orthogonal_mp_gram`` copies a Gram matrix per row, and has one stop, not both.
-    Rows of zeros have rows and columns of zeros. Raises as :func:`ssc`.
+    rows step together: scikit-learn's `orthogonal_mp_gram` copies a Gram matrix per row, and has one stop, not both.
+    Rows of zeros have rows and columns of zeros.
 
     Parameters
     ----------
@@ -213,7 +210,7 @@ def ssc_omp(X: np.ndarray, n_nonzero: int = 10, tol: float = 1e-6) -> np.ndarray
         rows, support = rows[going], np.column_stack([support, best])[going]  # (n,), (n, k)
         if not len(rows):
             break
-        b = G[rows[:, None], support]  # (n, k)
+        b = G[rows[:, None], support]  # (n, k), inner products with the support; least squares: G_support c = b
         c = np.linalg.solve(G[support[:, :, None], support[:, None, :]], b[:, :, None])[:, :, 0]
         C[rows[:, None], support] = c
         residual = squares[rows] - (c * b).sum(axis=1)  # ‖r_i‖²
@@ -221,38 +218,50 @@ def ssc_omp(X: np.ndarray, n_nonzero: int = 10, tol: float = 1e-6) -> np.ndarray
     return C
 
 
-def ridge(X: np.ndarray, ridge: float | None = None) -> np.ndarray:
-    r"""Least squares regression, the closed form of EDSC (see :func:`dmsc.ridge_self_expression`).
+def least_squares(X: ArrayLike, ridge: float | None = None) -> np.ndarray:
+    """Least squares regression, the closed form of EDSC (see `dmsc.ridge_self_expression`).
 
-    .. math:: \min_C \; \|X - C X\|_F^2 + \text{ridge} \, \|C\|_F^2, \quad \mathrm{diag}(C) = 0
+        min_C ‖X − C X‖²_F + ridge ‖C‖²_F   with diag(C) = 0
 
-    ``ridge=None`` chooses by :func:`dmsc.self_expression.choose_ridge`. Raises as :func:`ssc`, or for a single feature.
+    Parameters
+    ----------
+    X : array (N, D)
+    ridge : float, optional
+        The penalty; `dmsc.self_expression.choose_ridge` chooses it if left out, for which X needs two features.
+
+    Returns
+    -------
+    C : array (N, N)
+
+    References
+    ----------
+    Lu et al., "Robust and Efficient Subspace Segmentation via Least Squares Regression", ECCV 2012, eq. 14.
     """
     X = _samples(X)
     return ridge_self_expression([X], choose_ridge([X]) if ridge is None else ridge).numpy()
 
 
-def kmeans_coefficients(X: np.ndarray, n_clusters: int, seed: int = 0) -> np.ndarray:
-    r"""k-means seen as self-expression: C averages each sample over its cluster.
+def kmeans_coefficients(X: ArrayLike, n_clusters: int, seed: int = 0) -> np.ndarray:
+    """k-means seen as self-expression: C averages each sample over its cluster.
 
-    .. math:: \min_H \; \|X - C X\|_F^2, \qquad C = H (H^\top H)^{-1} H^\top
+        min_H ‖X − C X‖²_F   with C = H (HᵀH)⁻¹ Hᵀ
 
     H (N, K) holds a single 1 in each row, in the column of the sample's cluster; C X are the centers. The clusters of C
-    are those of k-means (ten starts). Raises as :func:`ssc`.
+    are those of k-means (ten starts).
 
     References
     ----------
     Ding, He, Simon, "On the Equivalence of Nonnegative Matrix Factorization and Spectral Clustering", SDM 2005.
     """
     X = _samples(X)
-    labels = _kmeans(X, integer("n_clusters", n_clusters, 1, len(X)), integer("seed", seed, 0, SEED_LIMIT))
+    labels = kmeans_labels(X, integer("n_clusters", n_clusters, 1, len(X)), integer("seed", seed, 0, SEED_LIMIT))
     return (labels[:, None] == labels) / np.bincount(labels)[labels]
 
 
-def graph_coefficients(X: np.ndarray, n_neighbors: int = 10) -> np.ndarray:
-    r"""Spectral clustering of the features: C_ij = 1 if x_j is one of the n_neighbors nearest to x_i, else 0.
+def graph_coefficients(X: ArrayLike, n_neighbors: int = 10) -> np.ndarray:
+    """Spectral clustering of the features: Cᵢⱼ = 1 if xⱼ is one of the `n_neighbors` nearest to xᵢ, else 0.
 
-    Rows of zeros are left out: they would be neighbors of everyone. Raises as :func:`ssc`.
+    Rows of zeros are left out: they would be neighbors of everyone.
 
     References
     ----------
@@ -266,34 +275,41 @@ def graph_coefficients(X: np.ndarray, n_neighbors: int = 10) -> np.ndarray:
     return C
 
 
-def _samples(X):
+def _samples(X: ArrayLike) -> np.ndarray:
+    """X as a float64 matrix (N, D), or what is wrong with it."""
     X = np.asarray(X)
     if X.dtype.kind not in "bfiu":
         raise TypeError(f"X must be a matrix of real numbers, got dtype {X.dtype}")
     if X.ndim != 2 or len(X) < 2 or X.shape[1] < 1:
-        raise ValueError(f"X must be one matrix (N, D) with N ≥ 2, got shape {X.shape}: see dmsc.clustering.unit_rows")
+        raise ValueError(
+            f"X must be one matrix (N, D) with N ≥ 2, got shape {X.shape}: see dmsc.self_expression.unit_rows"
+        )
     if not np.isfinite(X).all():
         row, column = np.argwhere(~np.isfinite(X))[0]
         raise ValueError(f"X must be finite, got {X[row, column]} at row {row}, column {column}")
     return X.astype(np.float64)
 
 
-def _warn(who, max_iter, tol):
+def _warn(who: str, max_iter: int, tol: float) -> None:
     text = f"{who} did not reach tol={tol:g} in max_iter={max_iter} steps: raise one of them"
     warnings.warn(text, ConvergenceWarning, stacklevel=3)
 
 
-def _without_clusters(function):
-    """Let a method that needs neither K nor a seed be called as :data:`ALGORITHMS` are."""
-    return lambda X, *, n_clusters, seed=0, **parameters: function(X, **parameters)
+def _without_clusters(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """Let a method that needs neither K nor a seed be called as those in `ALGORITHMS` are."""
+
+    def call(X: ArrayLike, *, n_clusters: int, seed: int = 0, **parameters: Any) -> np.ndarray:
+        return function(X, **parameters)
+
+    return call
 
 
-#: The methods by name: ``ALGORITHMS[name](X, n_clusters=K, seed=seed, **parameters)`` is C (N, N).
+#: The methods by name: `ALGORITHMS[name](X, n_clusters=K, seed=seed, **parameters)` is C (N, N).
 ALGORITHMS: dict[str, Callable[..., np.ndarray]] = {
     "ssc": _without_clusters(ssc),
     "lrr": _without_clusters(lrr),
     "ssc-omp": _without_clusters(ssc_omp),
-    "ridge": _without_clusters(ridge),
+    "ridge": _without_clusters(least_squares),
     "kmeans": kmeans_coefficients,
     "spectral": _without_clusters(graph_coefficients),
 }

@@ -177,7 +177,7 @@ def eigengap(W: ArrayLike, n_clusters: int) -> float:
     """Gap between the K-th and the (K+1)-th smallest eigenvalue of W's normalized Laplacian.
 
     K is `n_clusters`. A graph of K separate parts has K eigenvalues 0, so a wide gap speaks for K clusters. The
-    eigenvalues are computed here; whoever has them already (`dmsc.spectral.read_labels` returns them) subtracts two.
+    eigenvalues are computed here; `dmsc.spectral.read_labels` has them already, and `Labels.eigengap` is the same gap.
 
     Parameters
     ----------
