@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import itertools
 import json
-from collections import defaultdict
+import re
 
 import numpy as np
+import pandas as pd
 
 from ..presets import BASELINES, METHODS
-from .records import method_scores
+from .records import METRICS, READINGS, records_frame
 
-__all__ = ["PUBLISHED", "csv_table", "family_table", "insert_table", "markdown_table", "of_papers", "summarize"]
+__all__ = [
+    "PUBLISHED",
+    "csv_table",
+    "family_table",
+    "insert_table",
+    "markdown_table",
+    "metrics_text",
+    "of_papers",
+    "summarize",
+]
 
 #: What the papers report, by dataset, number of clusters and method. Sources: Ji et al. 2017, tables of results
 #: (1 - error); Abavisani & Patel 2018, table of Extended Yale B. The face components of the DMSC paper are another file
@@ -27,6 +36,8 @@ PUBLISHED: dict[tuple[str, int, str], dict[str, float]] = {
     ("eyb_fc", 38, "affinity"): {"acc": 0.9922, "nmi": 0.9889, "ari": 0.9838},
 }
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+SHOWN = METRICS[:3]  # in tables
+RANK = {name: place for place, name in enumerate([*BASELINES, *METHODS])}
 
 
 def summarize(records: list[dict]) -> list[dict]:
@@ -35,47 +46,93 @@ def summarize(records: list[dict]) -> list[dict]:
     Returns
     -------
     list of dict
-        ``dataset``, ``variant``, ``n_clusters``, ``method``, ``epochs`` (``None`` for baselines), ``of_paper``,
-        ``device``, ``seeds``, ``minutes``; and for the readings ``plain``, ``paper`` and ``selected`` of the method's
-        coefficients, ``raw_plain`` and ``raw_paper`` of the raw views' closed form, and the metrics ``acc``, ``nmi``,
-        ``ari`` the keys ``plain_acc``, ``plain_acc_std`` and so on (``nan`` where there is none). Sorted by dataset,
-        then in the order of the presets.
+        ``dataset``, ``variant``, ``n_clusters``, ``method``, ``settings``, ``epochs`` (``None`` for baselines),
+        ``of_paper``, ``device``, ``seeds``, ``minutes``; and for the readings ``plain``, ``paper`` and ``selected`` of
+        the method's coefficients, ``raw_plain`` and ``raw_paper`` of the raw views' closed form, and the metrics
+        ``acc``, ``nmi``, ``ari`` the keys ``plain_acc``, ``plain_acc_std`` (population) and so on (``nan`` unless every
+        seed has it). ``settings`` tells rows apart that share dataset, variant, method and epochs: in what they differ.
+        Sorted by dataset, then in the order of the presets.
     """
-    groups: dict[str, list[dict]] = defaultdict(list)
-    for record in records:
-        seeded = ("seed", "data_digest") if record["config"].get("variant") else ("seed",)  # noise has a seed, too
-        config = {key: value for key, value in record["config"].items() if key not in seeded}
-        key = json.dumps([config, record["device"], record["finetune_epochs_of_paper"]], sort_keys=True)
-        groups[key].append(record)
-    order = [*BASELINES, *METHODS]
-    rows = []
-    for group in groups.values():
-        first = group[0]
-        method = first["config"]["method"]
+    if not records:
+        return []
+    scores = [f"{reading}_{metric}" for reading in READINGS for metric in SHOWN]
+    frame = records_frame(records)
+    groups = frame.groupby([_group(record) for record in records], sort=False)
+    whole = groups[scores].count().eq(groups.size(), axis=0)
+    mean, std = groups[scores].mean().where(whole), groups[scores].std(ddof=0).where(whole)
+    rows: list[dict] = []
+    minutes, seeds = groups["minutes"].mean(), groups["seed"].nunique()
+    for key, members in groups.indices.items():
+        first = records[members[0]]
+        config = first["config"]
         row = {
-            "dataset": first["config"]["dataset"],
-            "variant": first["config"].get("variant", ""),
-            "n_clusters": first["config"]["n_clusters"],
-            "method": method["name"],
-            "epochs": method.get("finetune_epochs"),
+            "dataset": config["dataset"],
+            "variant": config.get("variant", ""),
+            "n_clusters": config["n_clusters"],
+            "method": config["method"]["name"],
+            "settings": _leaves(first),  # until it is known which of them matter
+            "epochs": config["method"].get("finetune_epochs"),
             "of_paper": first["finetune_epochs_of_paper"],
             "device": first["device"],
-            "seeds": len({record["config"]["seed"] for record in group}),
-            "minutes": float(np.mean([sum(record["seconds"].values()) for record in group])) / 60,
+            "seeds": int(seeds[key]),
+            "minutes": float(minutes[key]),
         }
-        for reading in ("plain", "paper", "selected", "raw_plain", "raw_paper"):
-            raw, post = reading.startswith("raw_"), reading.removeprefix("raw_")
-            found = [record["metrics"].get("raw", {}) if raw else method_scores(record) for record in group]
-            for metric in ("acc", "nmi", "ari"):
-                values = [scores.get(post, {}).get(metric, np.nan) for scores in found]
-                row[f"{reading}_{metric}"] = float(np.mean(values))
-                row[f"{reading}_{metric}_std"] = float(np.std(values))
+        for score in scores:
+            row[score], row[f"{score}_std"] = float(mean[score][key]), float(std[score][key])
         rows.append(row)
-    rank = {name: place for place, name in enumerate(order)}
-    return sorted(
-        rows,
-        key=lambda row: (row["dataset"], row["variant"], rank.get(row["method"], 99), row["epochs"] or 0),
-    )
+    rows.sort(key=_place)
+    _tell_apart(rows)
+    return sorted(rows, key=lambda row: (*_place(row), row["n_clusters"], _natural(row["settings"])))
+
+
+def _group(record: dict) -> str:
+    """Return what the runs of one row share, as text: all of the configuration but the seed, and the device."""
+    seeded = ("seed", "data_digest") if record["config"].get("variant") else ("seed",)  # corruption has a seed, too
+    config = {key: value for key, value in record["config"].items() if key not in seeded}
+    return json.dumps([config, record["device"], record["finetune_epochs_of_paper"]], sort_keys=True)
+
+
+def _place(row: dict) -> tuple:
+    return row["dataset"], row["variant"], RANK.get(row["method"], len(RANK)), row["method"], row["epochs"] or 0
+
+
+def _leaves(record: dict) -> dict[str, str]:
+    """Return every setting of a run as text, by the name that `--set` and `--data` know it by."""
+    config = record["config"]
+    views = config.get("views", [])
+    settings = {"n_clusters": config["n_clusters"], "n_samples": views[0][1][0] if views else None}
+    settings |= {"views": [[name, shape[1:]] for name, shape in views]}
+    for name, value in config["method"].items():
+        parts = value if isinstance(value, dict) else {name: value}
+        settings |= {part if part not in settings else f"{name}.{part}": parts[part] for part in parts}
+    settings |= {"device": record["device"]}
+    if not config.get("variant"):  # else one per seed, see _group
+        settings |= {"data": config.get("data_digest")}
+    prose = ("name", "source")
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in settings.items()
+        if name not in prose
+    }
+
+
+def _tell_apart(rows: list[dict]) -> None:
+    """Keep of each row's settings those in which it differs from the rows that look like it."""
+    for _, group in itertools.groupby(rows, _place):
+        like = list(group)
+        names = list(dict.fromkeys(name for row in like for name in row["settings"]))
+        differing = [name for name in names if len({row["settings"].get(name) for row in like}) > 1]
+        if len(differing) > 1 and "data" in differing:
+            differing.remove("data")  # other settings of the data say it better than its digest
+        for row in like:
+            leaves = row["settings"]
+            row["settings"] = ", ".join(f"{name}={leaves[name]}" for name in differing if name in leaves)
+
+
+def _natural(text: str) -> list:
+    """Return a key that sorts numbers within texts by their size."""
+    pieces = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", text)
+    return [float(piece) if i % 2 else piece for i, piece in enumerate(pieces)]
 
 
 def of_papers(records: list[dict]) -> list[dict]:
@@ -86,65 +143,66 @@ def of_papers(records: list[dict]) -> list[dict]:
 def markdown_table(records: list[dict], metric: str = "acc") -> str:
     """Render the table of records beside what the papers report.
 
-    Per row: the metric in percent with the plain affinity, with the paper's post-processing, and as the label-free rule
-    chooses, mean ± standard deviation (population) over the seeds; what the paper reports, and how far from it the
-    paper's post-processing came; the first two for self-expression on the raw data; minutes per run.
+    Per row: the metric in percent in the plain reading, in the paper's, and as the label-free rule chooses, mean ±
+    standard deviation (population) over the seeds; what the paper reports, and how far from it the paper's reading
+    came; the first two for self-expression on the raw data; minutes per run. A column of settings is there if they are
+    needed to tell rows apart.
 
     Parameters
     ----------
     records : list of dict
-        From :func:`dmsc.results.load_records`.
+        From `load_records`.
     metric : {"acc", "nmi", "ari"}
         Which metric.
-
-    Returns
-    -------
-    str
     """
-    lines = [
-        f"| dataset | method | epochs (paper's) | seeds | {metric.upper()}, plain affinity | {metric.upper()}, paper's "
-        "post-processing | chosen without labels | paper reports (we differ by) | raw data, plain | raw data, paper's "
-        "| device, minutes |",
-        "|---" * 11 + "|",
-    ]
-    for row in summarize(records):
-        plain, paper, selected, raw_plain, raw_paper = (
-            _percent(row, f"{reading}_{metric}") for reading in ("plain", "paper", "selected", "raw_plain", "raw_paper")
-        )
+    name = metric.upper()
+    head = ["dataset", "method", "epochs (paper's)", "seeds", f"{name}, plain affinity", f"{name}, paper's reading"]
+    head += ["chosen without labels", "paper reports (we differ by)", "raw data, plain", "raw data, paper's reading"]
+    lines = []
+    rows = summarize(records)
+    for row in rows:
+        cells = [", ".join(filter(None, [row["dataset"], row["variant"]])), row["method"]]
+        cells += [f"{row['epochs'] or '–'} ({row['of_paper'] or '–'})", row["seeds"]]
+        cells += [_percent(row, f"{reading}_{metric}") for reading in READINGS]
         published = PUBLISHED.get((row["dataset"], row["n_clusters"], row["method"]), {}).get(metric)
         gap = "–"
         if published is not None:
             gap = f"{100 * published:.1f} ({100 * (row[f'paper_{metric}'] - published):+.1f})"
-        epochs = f"{row['epochs'] or '–'} ({row['of_paper'] or '–'})"
-        cells = [row["dataset"], row["method"], epochs, row["seeds"], plain, paper, selected, gap, raw_plain, raw_paper]
-        lines.append("| " + " | ".join(map(str, [*cells, f"{row['device']}, {row['minutes']:.1f}"])) + " |")
-    return "\n".join(lines) + "\n"
+        cells.insert(7, gap)
+        lines.append([*cells, f"{row['device']}, {row['minutes']:.1f}"])
+    return _markdown([*head, "device, minutes"], lines, [row["settings"] for row in rows]) + "\n"
 
 
 def family_table(records: list[dict], metric: str = "acc") -> str:
-    """Render one table per dataset with every method in it, networks and baselines: settings as in the record.
-
-    Parameters
-    ----------
-    records, metric
-        As in :func:`markdown_table`.
-
-    Returns
-    -------
-    str
-        Sections ``### dataset (K clusters)``.
-    """
-    sections: dict[str, list[str]] = {}
+    """Render a table per dataset, under `### dataset (K clusters)`, with every method in it; see `markdown_table`."""
+    sections: dict[str, list[dict]] = {}
     for row in summarize(records):
         variant = f", {row['variant']}" if row["variant"] else ""
         title = f"### {row['dataset']}{variant} ({row['n_clusters']} clusters)"
-        head = [f"| method | epochs | seeds | {metric.upper()}, plain affinity | paper's post-processing | chosen "
-                "without labels | minutes |", "|---" * 7 + "|"]  # fmt: skip
-        lines = sections.setdefault(title, [title, "", *head])
-        readings = [_percent(row, f"{reading}_{metric}") for reading in ("plain", "paper", "selected")]
-        cells = [row["method"], row["epochs"] or "–", row["seeds"], *readings, f"{row['minutes']:.1f}"]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n\n".join("\n".join(lines) for lines in sections.values()) + "\n"
+        sections.setdefault(" ".join(title.split()), []).append(row)
+    head = ["method", "epochs", "seeds", f"{metric.upper()}, plain affinity", "paper's reading"]
+    head += ["chosen without labels", "minutes"]
+    texts = []
+    for title, rows in sections.items():
+        lines = [
+            [row["method"], row["epochs"] or "–", row["seeds"]]
+            + [_percent(row, f"{reading}_{metric}") for reading in READINGS[:3]]
+            + [f"{row['minutes']:.1f}"]
+            for row in rows
+        ]
+        texts.append(f"{title}\n\n{_markdown(head, lines, [row['settings'] for row in rows])}")
+    return "\n\n".join(texts) + "\n"
+
+
+def _markdown(head: list[str], lines: list[list], settings: list[str]) -> str:
+    """Render a Markdown table, with the settings after the method if any row has some."""
+    if any(settings):
+        at = head.index("method") + 1
+        head = [*head[:at], "settings", *head[at:]]
+        lines = [[*line[:at], text, *line[at:]] for line, text in zip(lines, settings, strict=True)]
+    cells = [[" ".join(str(cell).split()).replace("|", "\\|") for cell in line] for line in [head, *lines]]
+    texts = ["| " + " | ".join(line) + " |" for line in cells]
+    return "\n".join([texts[0], "|---" * len(head) + "|", *texts[1:]])
 
 
 def _percent(row: dict, key: str) -> str:
@@ -154,15 +212,8 @@ def _percent(row: dict, key: str) -> str:
 
 
 def csv_table(records: list[dict]) -> str:
-    """Render every column of :func:`summarize` as CSV."""
-    rows = summarize(records)
-    if not rows:
-        return ""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
+    """Render every column of `summarize` as CSV."""
+    return pd.DataFrame(summarize(records), dtype=object).to_csv(index=False, lineterminator="\n") if records else ""
 
 
 def insert_table(text: str, table: str) -> str:
@@ -178,3 +229,23 @@ def insert_table(text: str, table: str) -> str:
     if not begin or not end:
         raise ValueError(f"the text has no place for a table: put the lines {BEGIN!r} and {END!r} there")
     return f"{before}{begin}\n\n{table}\n{end}{after}"
+
+
+def metrics_text(record: dict) -> str:
+    """Describe what a run came to, in a few lines: metrics in every reading, the choice without labels, seconds."""
+    lines = []
+    for system, scores in record["metrics"].items():
+        for reading in ("plain", "paper", "selected"):
+            known = {name: scores.get(reading, {}).get(name) for name in METRICS}
+            values = [f"{name} {value:.4f}" for name, value in known.items() if value is not None]
+            if values:
+                lines.append(f"{system:>8} {reading:>8}  {'  '.join(values)}")
+    if chosen := record["selection"]:
+        epoch = f" after epoch {chosen['epoch']}" if chosen["epoch"] else ""
+        lines.append(f"selected without labels: the {chosen['reading']} reading{epoch}")
+    seconds = "  ".join(f"{phase} {value:.1f} s" for phase, value in record["seconds"].items())
+    lines.append(f"{seconds}  on {record['device']}, peak memory {record['peak_memory_mb']:.0f} MB")
+    if record["shorter_than_paper"]:
+        epochs = record["config"]["method"]["finetune_epochs"]
+        lines.append(f"note: {epochs} fine-tuning epochs, the paper has {record['finetune_epochs_of_paper']}")
+    return "\n".join(lines)
