@@ -1,28 +1,44 @@
-"""The command line: ``dmsc run``, ``dmsc table``, ``dmsc reproduce``, ``dmsc datasets``, ``dmsc methods``."""
+"""The command line: `dmsc run`, `sweep`, `record`, `table`, `reproduce`, `datasets`, `methods`."""
 
 from __future__ import annotations
 
 import argparse
 import ast
+import re
 import sys
 from pathlib import Path
+
+import torch
 
 from . import __version__
 from .data.corruption import corrupt
 from .data.dataset import list_datasets, load_dataset
-from .experiments.records import load_records, save_coefficients, save_record
+from .experiments.migration import migrate_folder
+from .experiments.records import (
+    RESULTS,
+    RUNS,
+    check_export,
+    load_records,
+    move_to_study,
+    records_path,
+    save_coefficients,
+    save_record,
+)
 from .experiments.run import run_experiment, run_id
-from .experiments.tables import csv_table, family_table, insert_table, markdown_table, of_papers
+from .experiments.studies import read_study
+from .experiments.sweep import sweep
+from .experiments.tables import csv_table, family_table, insert_table, markdown_table, metrics_text, of_papers
 from .pages import running
-from .paths import ROOT, write_text
+from .paths import write_text
 from .presets import BASELINES, METHODS, preset
 
-RECORDS = ROOT / "results" / "records"
-CHECKPOINTS = ROOT / "results" / "checkpoints"
+#: What may go wrong without being a fault of this package: one line, no traceback. Others have a look at their text.
+EXPECTED = (ValueError, TypeError, OSError, ImportError, MemoryError, torch.OutOfMemoryError, torch.linalg.LinAlgError)
+OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 
 
 def parse_settings(pairs: list[str]) -> dict:
-    """Turn ``name=value`` strings into a dict; values are Python literals, or else plain strings."""
+    """Turn `name=value` strings into a dict; values are Python literals, or else plain strings."""
     settings = {}
     for pair in pairs:
         name, separator, text = pair.partition("=")
@@ -36,7 +52,8 @@ def parse_settings(pairs: list[str]) -> dict:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run one experiment and write its record."""
+    """Run one experiment and write its record, unless it has one."""
+    export = check_export(arguments.coefficients) if arguments.coefficients else None
     dataset = load_dataset(arguments.dataset, **parse_settings(arguments.data))
     dataset = corrupt(dataset, **parse_settings(arguments.corrupt))
     settings = parse_settings(arguments.set)
@@ -46,9 +63,12 @@ def run(arguments: argparse.Namespace) -> int:
     method = preset(arguments.method, dataset.name, dataset.n_clusters, **settings)
     name = run_id(dataset, method, arguments.seed)
     path = Path(arguments.records) / f"{name}.json"
-    if path.exists() and not arguments.overwrite:
-        raise ValueError(f"{path} exists: this very run is done. Add --overwrite to do it again")
     print(f"{dataset!r}\n{method.name}: {method.source}\nrun {name}", flush=True)
+    if path.exists() and not arguments.overwrite:
+        if export and not export.exists():
+            raise ValueError(f"{path} exists, but its coefficients were not kept: add --overwrite to run it again")
+        print(f"{metrics_text(load_records(path)[0])}\nthis very run is done (--overwrite repeats it): {path}")
+        return 0
     experiment = run_experiment(
         dataset,
         method,
@@ -58,40 +78,38 @@ def run(arguments: argparse.Namespace) -> int:
         checkpoint_every=arguments.checkpoint_every,
         resume=arguments.resume,
     )
-    if arguments.coefficients:
-        save_coefficients(arguments.coefficients, experiment.coefficients, experiment.labels["paper"])
+    if export:
+        save_coefficients(export, experiment.coefficients, experiment.labels["paper"])
     save_record(experiment.record, path)
-    print_metrics(experiment.record)
-    print(f"record: {path}")
+    print(f"{metrics_text(experiment.record)}\nrecord: {path}")
     return 0
 
 
-def print_metrics(record: dict) -> None:
-    """Print the metrics of both systems and both post-processings."""
-    for system, scores in record["metrics"].items():
-        for post in ("plain", "paper", "selected"):
-            values = "  ".join(
-                f"{name} {value:.4f}" for name, value in scores.get(post, {}).items() if value is not None
-            )
-            if values:
-                print(f"{system:>8} {post:>8}  {values}")
-    chosen = record["selection"]
-    epoch = f" after epoch {chosen['epoch']}" if chosen["epoch"] else ""
-    print(f"selected without labels: {chosen['post']} post-processing{epoch}")
-    seconds = "  ".join(f"{phase} {value:.1f} s" for phase, value in record["seconds"].items())
-    print(f"{seconds}  on {record['device']}, peak memory {record['peak_memory_mb']:.0f} MB")
-    if record["shorter_than_paper"]:
-        epochs = record["config"]["method"]["finetune_epochs"]
-        print(f"note: {epochs} fine-tuning epochs, the paper has {record['finetune_epochs_of_paper']}")
+def add(arguments: argparse.Namespace) -> int:
+    """Move finished runs into a study."""
+    folders = {"store": arguments.records, "results": arguments.results}
+    files = move_to_study(arguments.runs, arguments.study, overwrite=arguments.overwrite, **folders)
+    print("\n".join(map(str, files)))
+    return 0
+
+
+def migrate(arguments: argparse.Namespace) -> int:
+    """Write a folder of older records into a study."""
+    only = {run.name for run in read_study(arguments.only)} if arguments.only else None
+    options = {"only": only, "overwrite": arguments.overwrite, "results": arguments.results}
+    taken, others = migrate_folder(arguments.folder, arguments.study, **options)
+    print(f"{taken} records are in the study {arguments.study}, with nothing lost; {len(others)} others were left out")
+    return 0
 
 
 def table(arguments: argparse.Namespace) -> int:
-    """Print the table of a folder of records, or write it."""
-    records = load_records(arguments.records)
+    """Print a table of records, or write it."""
+    paths = [records_path(name, arguments.results) for name in arguments.records]
+    records = load_records(*paths)
     if arguments.papers:
         records = of_papers(records)
     if not records:
-        raise ValueError(f"no records in {arguments.records}: write some with 'dmsc run'")
+        raise ValueError(f"no such records in {', '.join(map(str, paths))}: write some with 'dmsc run'")
     if arguments.format == "csv":
         text = csv_table(records)
     else:
@@ -112,7 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"dmsc {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    command = commands.add_parser("run", help="run one experiment and write its record")
+    command = commands.add_parser("run", help="run one experiment and write its record into runs/")
     command.add_argument("--dataset", required=True, help="a name from 'dmsc datasets', or a .mat or .npz file")
     command.add_argument("--method", required=True, help=f"one of {', '.join([*METHODS, *BASELINES])}")
     command.add_argument("--seed", type=int, default=0)
@@ -132,12 +150,43 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--checkpoint-every", type=int, default=50, metavar="N", help="epochs (default 50)")
     command.add_argument("--coefficients", metavar="FILE", help="export C to a .mat or .npz file")
     command.add_argument("--overwrite", action="store_true", help="repeat a run that has a record")
-    command.add_argument("--records", default=RECORDS, metavar="FOLDER")
-    command.add_argument("--checkpoints", default=CHECKPOINTS, metavar="FOLDER")
+    command.add_argument("--records", default=RUNS, metavar="FOLDER", help="default: runs")
+    command.add_argument(
+        "--checkpoints", default=RUNS / "checkpoints", metavar="FOLDER", help="default: runs/checkpoints"
+    )
     command.set_defaults(act=run)
 
+    command = commands.add_parser("sweep", help="run what a study has no record of yet, into runs/STUDY")
+    command.add_argument("study", metavar="STUDY", help="a .yaml file, or the name of one in studies/")
+    command.add_argument("--dry-run", action="store_true", help="only check and list the runs, with minutes")
+    command.add_argument("--retry", action="store_true", help="do runs again that failed before")
+    command.add_argument("--device", default="auto", help="of the networks: auto (CUDA, then CPU), cpu, cuda")
+    _add_folders(command)
+    command.set_defaults(
+        act=lambda a: sweep(
+            a.study, dry_run=a.dry_run, retry=a.retry, device=a.device, store=a.records, results=a.results
+        )
+    )
+
+    record = commands.add_parser("record", help="move finished runs into a study; renew records of older formats")
+    acts = record.add_subparsers(dest="action", required=True, metavar="ACTION")
+    command = acts.add_parser("add", help="move finished runs from runs/ into results/STUDY")
+    command.add_argument("runs", nargs="+", metavar="RUN", help="names of runs (also *), files, or folders of runs/")
+    command.add_argument("--study", required=True, metavar="NAME")
+    command.add_argument("--overwrite", action="store_true", help="also where the study has another record of a run")
+    _add_folders(command)
+    command.set_defaults(act=add)
+    command = acts.add_parser("migrate", help="write a folder of records of formats 1 and 2 into results/STUDY")
+    command.add_argument("folder", metavar="FOLDER")
+    command.add_argument("--study", required=True, metavar="NAME")
+    command.add_argument("--only", metavar="FILE", help="a study's .yaml file: take its runs and leave others out")
+    command.add_argument("--overwrite", action="store_true", help="also where the study has another record of a run")
+    command.add_argument("--results", default=RESULTS, metavar="FOLDER", help="default: results")
+    command.set_defaults(act=migrate)
+
     command = commands.add_parser("table", help="make a table of records")
-    command.add_argument("records", nargs="?", default=RECORDS, metavar="FOLDER")
+    command.add_argument("records", nargs="*", default=[RUNS], metavar="STUDY", help="or folders, files; default: runs")
+    command.add_argument("--results", default=RESULTS, metavar="FOLDER", help="of the studies, default: results")
     command.add_argument("--format", choices=("markdown", "csv"), default="markdown")
     command.add_argument("--family", action="store_true", help="every method, one table per dataset")
     command.add_argument("--papers", action="store_true", help="only settings for which a paper states the epochs")
@@ -158,6 +207,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_folders(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--records", default=RUNS, metavar="FOLDER", help="where runs are written, default: runs")
+    command.add_argument("--results", default=RESULTS, metavar="FOLDER", help="of the studies, default: results")
+
+
 def print_list(entries: dict[str, str]) -> int:
     """Print names and what they stand for."""
     for name, meaning in entries.items():
@@ -170,12 +224,22 @@ def main(argv: list[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         return arguments.act(arguments)
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        print(f"dmsc: {error}", file=sys.stderr)
+    except (*EXPECTED, RuntimeError) as error:
+        if not isinstance(error, EXPECTED) and not OUT_OF_MEMORY.search(str(error)):
+            raise
+        print(f"dmsc: {_one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("dmsc: interrupted; 'dmsc run … --resume' goes on from the last checkpoint", file=sys.stderr)
+        print("dmsc: interrupted; 'dmsc run … --resume' or the same 'dmsc sweep' goes on from the last checkpoint",
+              file=sys.stderr)  # fmt: skip
         return 130
+
+
+def _one_line(error: BaseException) -> str:
+    """Return the text of an error on one line; of memory and algebra, with what kind of error it is."""
+    text = " ".join(str(error).split())
+    plain = isinstance(error, (ValueError, TypeError, OSError, ImportError)) and text
+    return text if plain else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
 if __name__ == "__main__":
