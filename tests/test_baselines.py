@@ -273,12 +273,12 @@ def test_no_data_is_no_crash(name):
 @pytest.mark.parametrize(
     ("X", "error", "words"),
     [
-        (np.ones((3, 2, 2)), ValueError, ("X", "(3, 2, 2)", "unit_rows")),
-        (np.ones((1, 2)), ValueError, ("X", "N ≥ 2", "(1, 2)")),
-        (np.ones((3, 0)), ValueError, ("X", "(3, 0)")),
-        (np.array([[0, 1], [np.nan, 2]]), ValueError, ("X", "nan at row 1, column 0")),
-        (np.ones((3, 2), complex), TypeError, ("X", "complex128")),
-        ("abc", TypeError, ("X", "<U3")),
+        (np.ones((3, 2, 2)), ValueError, ("X must", "(3, 2, 2)", "unit_rows")),
+        (np.ones((1, 2)), ValueError, ("X must", "N ≥ 2", "(1, 2)")),
+        (np.ones((3, 0)), ValueError, ("X must", "(3, 0)")),
+        (np.array([[0, 1], [np.nan, 2]]), ValueError, ("X must", "nan at row 1, column 0")),
+        (np.ones((3, 2), complex), TypeError, ("X must", "complex128")),
+        ("abc", TypeError, ("X must", "<U3")),
     ],
 )
 def test_what_is_no_matrix_is_refused(name, X, error, words):

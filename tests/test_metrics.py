@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from bad_input import one_clear_error
 from sklearn.metrics import normalized_mutual_info_score
 
 from dmsc.metrics import (
@@ -102,37 +103,35 @@ Z = np.ones((4, 2))
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: self_expression_residual(Z, C), TypeError, r"\[Z\]"),
-        (lambda: self_expression_residual([], C), ValueError, "Zs .* empty"),
-        (lambda: self_expression_residual([Z[:3]], C), ValueError, r"Zs\[0\] .*4 rows.*\(3, 2\)"),
-        (lambda: self_expression_residual([Z, Z * np.nan], C), ValueError, r"Zs\[1\] .*NaN"),
-        (lambda: self_expression_residual([Z], C[:3]), ValueError, r"C .*\(3, 4\)"),
-        (lambda: self_expression_residual([Z], C, [-1]), ValueError, r"weights .*-1"),
-        (lambda: self_expression_residual([Z], C, [0]), ValueError, r"weights .*0"),
-        (lambda: self_expression_residual([Z], C, [1, 2]), ValueError, "weights .*1 views"),
-        (lambda: eigengap(C, 4), ValueError, "n_clusters .*3, got 4"),
-        (lambda: eigengap(C, 0), ValueError, "n_clusters .*3, got 0"),
-        (lambda: eigengap(C[:3], 2), ValueError, r"W .*\(3, 4\)"),
+        (lambda: self_expression_residual(Z, C), TypeError, "[Z]"),
+        (lambda: self_expression_residual([], C), ValueError, ("Zs", "empty")),
+        (lambda: self_expression_residual([Z[:3]], C), ValueError, ("Zs[0]", "4 rows", "(3, 2)")),
+        (lambda: self_expression_residual([Z, Z * np.nan], C), ValueError, ("Zs[1]", "NaN")),
+        (lambda: self_expression_residual([Z], C[:3]), ValueError, ("C must", "(3, 4)")),
+        (lambda: self_expression_residual([Z], C, [-1]), ValueError, ("weights", "-1")),
+        (lambda: self_expression_residual([Z], C, [0]), ValueError, ("weights", "0")),
+        (lambda: self_expression_residual([Z], C, [1, 2]), ValueError, ("weights", "1 views")),
+        (lambda: eigengap(C, 4), ValueError, ("n_clusters", "3, got 4")),
+        (lambda: eigengap(C, 0), ValueError, ("n_clusters", "3, got 0")),
+        (lambda: eigengap(C[:3], 2), ValueError, ("W must", "(3, 4)")),
     ],
 )
 def test_residual_and_eigengap_name_what_is_wrong(call, error, words):
-    with pytest.raises(error, match=words):
-        call()
+    one_clear_error(call, error, words)
 
 
 @pytest.mark.parametrize("function", [contingency, clustering_accuracy, nmi, ari, purity, score])
 @pytest.mark.parametrize(
     ("y_true", "y_pred", "error", "words"),
     [
-        ([0, 1, 1], [0, 1], ValueError, "y_true and y_pred .*3 and 2"),
+        ([0, 1, 1], [0, 1], ValueError, ("y_true and y_pred", "3 and 2")),
         (None, [0, 1], TypeError, "y_true is None"),
         ([0, 1], None, TypeError, "y_pred is None"),
-        ([0.5, 1], [0, 1], ValueError, "y_true .*whole"),
-        ([0, 1], [0, np.nan], ValueError, "y_pred .*whole"),
-        ([], [], ValueError, r"y_true .*\(0,\)"),
-        (np.eye(3), [0, 1, 2], ValueError, r"y_true .*\(3, 3\)"),
+        ([0.5, 1], [0, 1], ValueError, ("y_true", "whole")),
+        ([0, 1], [0, np.nan], ValueError, ("y_pred", "whole")),
+        ([], [], ValueError, ("y_true", "(0,)")),
+        (np.eye(3), [0, 1, 2], ValueError, ("y_true", "(3, 3)")),
     ],
 )
 def test_every_score_checks_its_labels(function, y_true, y_pred, error, words):
-    with pytest.raises(error, match=words):
-        function(y_true, y_pred)
+    one_clear_error(lambda: function(y_true, y_pred), error, words)

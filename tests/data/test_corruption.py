@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from bad_input import one_clear_error
 
 import dmsc
 from dmsc.data.corruption import add_noise, corrupt, drop_views, occlude
@@ -157,20 +158,19 @@ def test_runs_on_other_data_have_other_names(data):
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"missing": 0.7}, ValueError, r"missing .*0\.666667 \(3 views.*got 0\.7"),
-        ({"missing": True}, ValueError, "missing .*got True"),
-        ({"noise": -1}, ValueError, "noise .*got -1"),
-        ({"noise": float("inf")}, ValueError, "noise .*inf"),
-        ({"noise": float("nan")}, ValueError, "noise .*nan"),
-        ({"occlusion": 1.5}, ValueError, "occlusion .*0 to 1, got 1.5"),
-        ({"occlusion": "half"}, ValueError, "occlusion .*'half'"),
-        ({"noise": 1, "seed": -1}, ValueError, "seed .*got -1"),
-        ({"noise": 1, "seed": 0.5}, TypeError, "seed .*got 0.5"),
+        ({"missing": 0.7}, ValueError, ("missing", "0.666667 (3 views", "got 0.7")),
+        ({"missing": True}, ValueError, ("missing", "got True")),
+        ({"noise": -1}, ValueError, ("noise", "got -1")),
+        ({"noise": float("inf")}, ValueError, ("noise", "inf")),
+        ({"noise": float("nan")}, ValueError, ("noise", "nan")),
+        ({"occlusion": 1.5}, ValueError, ("occlusion", "0 to 1, got 1.5")),
+        ({"occlusion": "half"}, ValueError, ("occlusion", "'half'")),
+        ({"noise": 1, "seed": -1}, ValueError, ("seed", "got -1")),
+        ({"noise": 1, "seed": 0.5}, TypeError, ("seed", "got 0.5")),
     ],
 )
 def test_bad_rates_are_named(data, options, error, words):
-    with pytest.raises(error, match=words):
-        corrupt(data, **options)
+    one_clear_error(lambda: corrupt(data, **options), error, words)
 
 
 def test_data_that_lacks_views_is_not_corrupted_again(data):

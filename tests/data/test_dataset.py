@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from bad_input import one_clear_error
 
 from dmsc.data.dataset import Dataset, list_datasets, load_dataset
 
@@ -59,37 +60,36 @@ def test_take():
 @pytest.mark.parametrize(
     ("fields", "error", "words"),
     [
-        ({"Xs": []}, ValueError, "Xs .*at least one view"),
-        ({"Xs": np.eye(3)}, TypeError, "Xs .*list.*ndarray"),
-        ({"Xs": 3}, TypeError, "Xs .*list.*int"),
-        ({"Xs": [np.eye(3), np.eye(4)]}, ValueError, r"samples, got \[3, 4\]"),
-        ({"Xs": [np.ones((3, 4, 5))]}, ValueError, r"view 0 .*\(3, 4, 5\)"),
-        ({"Xs": [np.eye(3), np.ones((3, 0))]}, ValueError, r"view 1 .*\(3, 0\)"),
-        ({"Xs": [np.array([["a"]])]}, ValueError, "view 0 .*<U1"),
-        ({"Xs": [np.array([[1, np.nan]])]}, ValueError, "view 0 .*NaN"),
-        ({"Xs": [np.array([[1e300]])]}, ValueError, "view 0 .*infinite"),
-        ({"y": [0, 1]}, ValueError, r"y .*3 integers.*\(2,\)"),
-        ({"y": [0.0, 1.0, 2.0]}, ValueError, "y .*3 integers.*float64"),
-        ({"y": [-1, 0, 1]}, ValueError, "y .*got -1"),
-        ({"y": [0, 1, 2], "n_clusters": 2}, ValueError, "y .*n_clusters = 2, got 2"),
+        ({"Xs": []}, ValueError, ("Xs", "at least one view")),
+        ({"Xs": np.eye(3)}, TypeError, ("Xs", "list", "ndarray")),
+        ({"Xs": 3}, TypeError, ("Xs", "list", "int")),
+        ({"Xs": [np.eye(3), np.eye(4)]}, ValueError, "samples, got [3, 4]"),
+        ({"Xs": [np.ones((3, 4, 5))]}, ValueError, ("view 0", "(3, 4, 5)")),
+        ({"Xs": [np.eye(3), np.ones((3, 0))]}, ValueError, ("view 1", "(3, 0)")),
+        ({"Xs": [np.array([["a"]])]}, ValueError, ("view 0", "<U1")),
+        ({"Xs": [np.array([[1, np.nan]])]}, ValueError, ("view 0", "NaN")),
+        ({"Xs": [np.array([[1e300]])]}, ValueError, ("view 0", "infinite")),
+        ({"y": [0, 1]}, ValueError, ("y must", "3 integers", "(2,)")),
+        ({"y": [0.0, 1.0, 2.0]}, ValueError, ("y must", "3 integers", "float64")),
+        ({"y": [-1, 0, 1]}, ValueError, ("y must", "got -1")),
+        ({"y": [0, 1, 2], "n_clusters": 2}, ValueError, ("y must", "n_clusters = 2, got 2")),
         ({"n_clusters": None}, ValueError, "n_clusters must be given"),
-        ({"n_clusters": 4}, ValueError, "n_clusters .*3, got 4"),
-        ({"n_clusters": 0}, ValueError, "n_clusters .*got 0"),
-        ({"n_clusters": 2.0}, TypeError, "n_clusters .*got 2.0"),
-        ({"view_names": ["a", "b"]}, ValueError, "view_names .*1 strings.*'a', 'b'"),
-        ({"view_names": [3]}, ValueError, "view_names .*3"),
-        ({"masks": 3}, TypeError, "masks .*list.*3"),
-        ({"masks": [[True] * 3] * 2}, ValueError, "masks .*1 arrays of 3 bool"),
-        ({"masks": [[True] * 4]}, ValueError, r"masks .*3 bool.*\(4,\)"),
-        ({"masks": [[1, 0, 1]]}, ValueError, "masks .*3 bool.*int64"),
+        ({"n_clusters": 4}, ValueError, ("n_clusters", "3, got 4")),
+        ({"n_clusters": 0}, ValueError, ("n_clusters", "got 0")),
+        ({"n_clusters": 2.0}, TypeError, ("n_clusters", "got 2.0")),
+        ({"view_names": ["a", "b"]}, ValueError, ("view_names", "1 strings", "'a', 'b'")),
+        ({"view_names": [3]}, ValueError, ("view_names", "3")),
+        ({"masks": 3}, TypeError, ("masks", "list", "3")),
+        ({"masks": [[True] * 3] * 2}, ValueError, ("masks", "1 arrays of 3 bool")),
+        ({"masks": [[True] * 4]}, ValueError, ("masks", "3 bool", "(4,)")),
+        ({"masks": [[1, 0, 1]]}, ValueError, ("masks", "3 bool", "int64")),
         ({"masks": [[True, False, True]]}, ValueError, "sample 1 has none"),
         ({"Xs": [np.eye(3)] * 2, "masks": [[True] * 3, [False] * 3]}, ValueError, "view 1 has none"),
     ],
 )
 @pytest.mark.filterwarnings("error")
 def test_dataset_refuses(fields, error, words):
-    with pytest.raises(error, match=words):
-        Dataset(**{"name": "bad", "Xs": [np.eye(3)], "n_clusters": 3, **fields})
+    one_clear_error(lambda: Dataset(**{"name": "bad", "Xs": [np.eye(3)], "n_clusters": 3, **fields}), error, words)
 
 
 def test_masks_are_copied_read_only_and_taken_along():
@@ -117,18 +117,17 @@ def test_list_datasets():
 @pytest.mark.parametrize(
     ("name", "options", "error", "words"),
     [
-        ("orrl", {}, ValueError, r"'orrl' .*did you mean orl\?.*known: digits, .*\.npz"),
-        ("BDGP", {}, ValueError, r"did you mean bdgp\?"),
-        ("data/faces.csv", {}, ValueError, r"'data/faces\.csv'"),
+        ("orrl", {}, ValueError, ("'orrl'", "did you mean orl?", "known: digits,", ".npz")),
+        ("BDGP", {}, ValueError, "did you mean bdgp?"),
+        ("data/faces.csv", {}, ValueError, "'data/faces.csv'"),
         ("", {}, ValueError, "unknown dataset ''"),
-        (None, {}, TypeError, "name .*NoneType"),
-        (3, {}, TypeError, "name .*int"),
-        ("nowhere/faces.mat", {}, FileNotFoundError, r"nowhere/faces\.mat"),
-        ("nowhere/faces.npz", {"seed": 0}, TypeError, "'seed'.*n_clusters"),
-        ("digits", {"per_class": 3}, TypeError, "'per_class'.*n_per_class, seed"),
+        (None, {}, TypeError, ("name", "NoneType")),
+        (3, {}, TypeError, ("name", "int")),
+        ("nowhere/faces.mat", {}, FileNotFoundError, "nowhere/faces.mat"),
+        ("nowhere/faces.npz", {"seed": 0}, TypeError, ("'seed'", "n_clusters")),
+        ("digits", {"per_class": 3}, TypeError, ("'per_class'", "n_per_class, seed")),
         ("orl", {"seed": 3}, TypeError, "'orl' has no option 'seed'"),
     ],
 )
 def test_load_dataset_refuses(name, options, error, words):
-    with pytest.raises(error, match=words):
-        load_dataset(name, **options)
+    one_clear_error(lambda: load_dataset(name, **options), error, words)

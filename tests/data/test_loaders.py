@@ -7,6 +7,7 @@ import gzip
 import numpy as np
 import pytest
 import scipy.io
+from bad_input import one_clear_error
 from sklearn.datasets import load_digits
 
 from dmsc.data import files
@@ -276,26 +277,25 @@ def test_own_mat(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"Label": None}, "'Label'.*holds: modality_0"),
+        ({"Label": None}, ("'Label'", "holds: modality_0")),
         ({"modality_1": None}, "'modality_1'"),
-        ({"num_modalities": 0}, "num_modalities .*0"),
-        ({"num_modalities": 1.5}, r"num_modalities .*1\.5"),
-        ({"num_modalities": np.nan}, "num_modalities .*nan"),
-        ({"num_modalities": [1, 2]}, "num_modalities .*1 2"),
-        ({"modality_1": np.ones((9, 5))}, r"modality_1 .*N = 6.*\(9, 5\)"),
-        ({"modality_1": np.ones((6, 9))}, r"modality_1 .*N = 6.*\(6, 9\)"),
-        ({"modality_0": np.full((9, 6), np.nan)}, "view 0 .*NaN"),
-        ({"modality_0": np.full((9, 6), 1e99)}, "view 0 .*infinite"),
-        ({"modality_0": np.full((9, 6), "a", dtype=object)}, "'modality_0' .*object"),
-        ({"Label": np.ones((2, 3))}, r"labels .*\(2, 3\)"),
-        ({"Label": np.array([[1, 2, 3, 4, 5, np.inf]])}, "labels .*infinite"),
+        ({"num_modalities": 0}, ("num_modalities", "0")),
+        ({"num_modalities": 1.5}, ("num_modalities", "1.5")),
+        ({"num_modalities": np.nan}, ("num_modalities", "nan")),
+        ({"num_modalities": [1, 2]}, ("num_modalities", "1 2")),
+        ({"modality_1": np.ones((9, 5))}, ("modality_1", "N = 6", "(9, 5)")),
+        ({"modality_1": np.ones((6, 9))}, ("modality_1", "N = 6", "(6, 9)")),
+        ({"modality_0": np.full((9, 6), np.nan)}, ("view 0", "NaN")),
+        ({"modality_0": np.full((9, 6), 1e99)}, ("view 0", "infinite")),
+        ({"modality_0": np.full((9, 6), "a", dtype=object)}, ("'modality_0'", "object")),
+        ({"Label": np.ones((2, 3))}, ("labels", "(2, 3)")),
+        ({"Label": np.array([[1, 2, 3, 4, 5, np.inf]])}, ("labels", "infinite")),
     ],
 )
 @pytest.mark.filterwarnings("error")
 def test_own_mat_refuses(tmp_path, changes, words):
     save_authors_file(tmp_path / "a.mat", **changes)
-    with pytest.raises(ValueError, match=words):
-        load_dataset(tmp_path / "a.mat")
+    one_clear_error(lambda: load_dataset(tmp_path / "a.mat"), ValueError, words)
 
 
 def test_own_npz(tmp_path):
@@ -328,26 +328,25 @@ def test_own_npz_without_labels(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        ({"X": np.eye(3)}, "view_0.*got: X"),
-        ({}, "view_0.*got: nothing"),
-        ({"view_1": np.eye(3)}, "view_0.*got: view_1"),
+        ({"X": np.eye(3)}, ("view_0", "got: X")),
+        ({}, ("view_0", "got: nothing")),
+        ({"view_1": np.eye(3)}, ("view_0", "got: view_1")),
         ({"view_0": np.eye(3), "view_2": np.eye(3), "y": [0, 1, 1]}, "gap, got: view_0, view_2"),
         ({"view_0": np.eye(3), "labels": [0, 1, 1]}, "'labels'"),
-        ({"view_0": np.eye(3), "y": [0, 1]}, r"y .*3 integers.*\(2,\)"),
-        ({"view_0": np.eye(3), "y": [0, np.nan, 1]}, "labels .*NaN"),
-        ({"view_0": np.ones(3), "y": [0, 1, 1]}, r"view 0 .*\(3,\)"),
-        ({"view_0": np.array([["x"]]), "y": [0]}, "view_0 .*<U1"),
-        ({"view_0": np.eye(3), "n_clusters": 1.5}, r"n_clusters .*1\.5"),
-        ({"view_0": np.eye(3), "n_clusters": 9}, "n_clusters .*3, got 9"),
-        ({"view_0": np.eye(3), "y": [0, 1, 1], "view_names": ["a", "b"]}, "view_names .*1 strings.*'a', 'b'"),
-        ({"view_0": np.eye(3), "n_clusters": 2, "masks": [True] * 3}, r"masks .*\(3,\)"),
-        ({"view_0": np.array([[None]]), "y": [0]}, "'view_0'.*Python objects"),
+        ({"view_0": np.eye(3), "y": [0, 1]}, ("y must", "3 integers", "(2,)")),
+        ({"view_0": np.eye(3), "y": [0, np.nan, 1]}, ("labels", "NaN")),
+        ({"view_0": np.ones(3), "y": [0, 1, 1]}, ("view 0", "(3,)")),
+        ({"view_0": np.array([["x"]]), "y": [0]}, ("view_0", "<U1")),
+        ({"view_0": np.eye(3), "n_clusters": 1.5}, ("n_clusters", "1.5")),
+        ({"view_0": np.eye(3), "n_clusters": 9}, ("n_clusters", "3, got 9")),
+        ({"view_0": np.eye(3), "y": [0, 1, 1], "view_names": ["a", "b"]}, ("view_names", "1 strings", "'a', 'b'")),
+        ({"view_0": np.eye(3), "n_clusters": 2, "masks": [True] * 3}, ("masks", "(3,)")),
+        ({"view_0": np.array([[None]]), "y": [0]}, ("'view_0'", "Python objects")),
     ],
 )
 def test_own_npz_refuses(tmp_path, arrays, words):
     np.savez(tmp_path / "a.npz", **arrays)
-    with pytest.raises(ValueError, match=words):
-        load_dataset(tmp_path / "a.npz")
+    one_clear_error(lambda: load_dataset(tmp_path / "a.npz"), ValueError, words)
 
 
 def test_mnist_edges_of_a_small_file(folder, monkeypatch):
@@ -379,22 +378,21 @@ def test_own_npz_with_missing_views(tmp_path):
 @pytest.mark.parametrize(
     ("name", "options", "error", "words"),
     [
-        ("digits", {"n_per_class": 175}, ValueError, "n_per_class .*174, got 175"),
-        ("digits", {"n_per_class": 0}, ValueError, "n_per_class .*174, got 0"),
-        ("digits", {"n_per_class": 2.5}, TypeError, "n_per_class .*174, got 2.5"),
-        ("digits", {"seed": -1}, ValueError, "seed .*got -1"),
-        ("synthetic", {"n_samples": 2}, ValueError, "n_samples .*at least 3, got 2"),
-        ("synthetic", {"n_clusters": 0}, ValueError, "n_clusters .*got 0"),
-        ("synthetic", {"n_clusters": True}, TypeError, "n_clusters .*got True"),
-        ("synthetic", {"subspace_dim": 31}, ValueError, "subspace_dim .*30, got 31"),
-        ("synthetic", {"ambient_dim": 0}, ValueError, "ambient_dim .*got 0"),
-        ("synthetic", {"n_views": 0}, ValueError, "n_views .*got 0"),
-        ("synthetic", {"noise": -0.1}, ValueError, "noise .*got -0.1"),
-        ("synthetic", {"noise": float("nan")}, ValueError, "noise .*got nan"),
-        ("synthetic", {"noise": "loud"}, ValueError, "noise .*got 'loud'"),
-        ("synthetic", {"seed": 0.5}, TypeError, "seed .*got 0.5"),
+        ("digits", {"n_per_class": 175}, ValueError, ("n_per_class", "174, got 175")),
+        ("digits", {"n_per_class": 0}, ValueError, ("n_per_class", "174, got 0")),
+        ("digits", {"n_per_class": 2.5}, TypeError, ("n_per_class", "174, got 2.5")),
+        ("digits", {"seed": -1}, ValueError, ("seed", "got -1")),
+        ("synthetic", {"n_samples": 2}, ValueError, ("n_samples", "at least 3, got 2")),
+        ("synthetic", {"n_clusters": 0}, ValueError, ("n_clusters", "got 0")),
+        ("synthetic", {"n_clusters": True}, TypeError, ("n_clusters", "got True")),
+        ("synthetic", {"subspace_dim": 31}, ValueError, ("subspace_dim", "30, got 31")),
+        ("synthetic", {"ambient_dim": 0}, ValueError, ("ambient_dim", "got 0")),
+        ("synthetic", {"n_views": 0}, ValueError, ("n_views", "got 0")),
+        ("synthetic", {"noise": -0.1}, ValueError, ("noise", "got -0.1")),
+        ("synthetic", {"noise": float("nan")}, ValueError, ("noise", "got nan")),
+        ("synthetic", {"noise": "loud"}, ValueError, ("noise", "got 'loud'")),
+        ("synthetic", {"seed": 0.5}, TypeError, ("seed", "got 0.5")),
     ],
 )
 def test_bad_options(name, options, error, words):
-    with pytest.raises(error, match=words):
-        load_dataset(name, **options)
+    one_clear_error(lambda: load_dataset(name, **options), error, words)

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from bad_input import one_clear_error
 
 from dmsc.data.views import crop, edge_map, resize, vectors_as_image, words_as_image
 
@@ -108,16 +109,15 @@ def test_words_as_image_weighs_every_word_the_same(words, size):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: edge_map(np.eye(3)), r"images .*\(3, 3\)"),
-        (lambda: edge_map(np.full((1, 1, 2, 2), "a")), "images .*<U1"),
-        (lambda: resize(np.ones((1, 1, 4, 4)), (0, 2)), r"size .*\(0, 2\)"),
-        (lambda: resize(np.ones((1, 1, 4, 4)), 2), "size .*2"),
-        (lambda: vectors_as_image(np.ones((1, 5)), (2, 2)), "size .*5 values.*2×2"),
-        (lambda: vectors_as_image(np.ones(5), (2, 2)), r"X .*\(5,\)"),
-        (lambda: words_as_image(np.ones((1, 10)), 3), "size .*10 words, got 3"),
-        (lambda: words_as_image(np.ones((1, 10)), 4.0), r"size .*4\.0"),
+        (lambda: edge_map(np.eye(3)), ("images", "(3, 3)")),
+        (lambda: edge_map(np.full((1, 1, 2, 2), "a")), ("images", "<U1")),
+        (lambda: resize(np.ones((1, 1, 4, 4)), (0, 2)), ("size", "(0, 2)")),
+        (lambda: resize(np.ones((1, 1, 4, 4)), 2), ("size", "2")),
+        (lambda: vectors_as_image(np.ones((1, 5)), (2, 2)), ("size", "5 values", "2×2")),
+        (lambda: vectors_as_image(np.ones(5), (2, 2)), ("X must", "(5,)")),
+        (lambda: words_as_image(np.ones((1, 10)), 3), ("size", "10 words, got 3")),
+        (lambda: words_as_image(np.ones((1, 10)), 4.0), ("size", "4.0")),
     ],
 )
 def test_bad_arguments_are_named(call, words):
-    with pytest.raises(ValueError, match=words):
-        call()
+    one_clear_error(call, ValueError, words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from bad_input import one_clear_error
 
 from dmsc import plots
 
@@ -95,18 +96,17 @@ C = np.eye(4)
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: plots.show_coefficients(C, y=[0, 1]), ValueError, r"y .*4 samples.*\(2,\)"),
-        (lambda: plots.show_coefficients(C[:3]), ValueError, r"C .*\(3, 4\)"),
-        (lambda: plots.show_affinities({}), ValueError, "affinities .*none"),
-        (lambda: plots.show_affinities({"plain": C, "paper": C * np.nan}), ValueError, "paper .*nan"),
-        (lambda: plots.show_embedding(np.ones(3)), ValueError, r"F .*\(3,\)"),
-        (lambda: plots.show_embedding(C, y=[0, 1]), ValueError, r"y .*4 samples.*\(2,\)"),
-        (lambda: plots.show_embedding(C, labels=[0, 1]), ValueError, r"labels .*4 samples.*\(2,\)"),
+        (lambda: plots.show_coefficients(C, y=[0, 1]), ValueError, ("y must", "4 samples", "(2,)")),
+        (lambda: plots.show_coefficients(C[:3]), ValueError, ("C must", "(3, 4)")),
+        (lambda: plots.show_affinities({}), ValueError, ("affinities", "none")),
+        (lambda: plots.show_affinities({"plain": C, "paper": C * np.nan}), ValueError, ("paper", "nan")),
+        (lambda: plots.show_embedding(np.ones(3)), ValueError, ("F must", "(3,)")),
+        (lambda: plots.show_embedding(C, y=[0, 1]), ValueError, ("y must", "4 samples", "(2,)")),
+        (lambda: plots.show_embedding(C, labels=[0, 1]), ValueError, ("labels", "4 samples", "(2,)")),
         (lambda: plots.show_contingency([0, 1], None), TypeError, "y_pred"),
         (lambda: plots.show_eigenvalues([0, 1], 2), ValueError, "n_clusters=2"),
-        (lambda: plots.show_eigenvalues([0, 1], 0), ValueError, "n_clusters .*got 0"),
+        (lambda: plots.show_eigenvalues([0, 1], 0), ValueError, ("n_clusters", "got 0")),
     ],
 )
 def test_bad_arguments_are_named(call, error, words):
-    with pytest.raises(error, match=words):
-        call()
+    one_clear_error(call, error, words)

@@ -6,6 +6,7 @@ import copy
 
 import numpy as np
 import pytest
+from bad_input import one_clear_error
 
 from dmsc.plots import comparison as cp
 from dmsc.presets import BASELINES, METHODS
@@ -95,12 +96,11 @@ def test_runs_that_differ_by_their_settings_or_epochs_are_lines_of_their_own():
     [
         ([], {}, "at least one row"),
         ([row("affinity"), row("affinity")], {}, "'affinity' on 'digits'"),
-        ([row("affinity")], {"metric": "f1"}, "metric .*'acc', 'nmi', 'ari', got 'f1'"),
+        ([row("affinity")], {"metric": "f1"}, ("metric", "'acc', 'nmi', 'ari', got 'f1'")),
     ],
 )
 def test_comparison_refuses(rows, options, words):
-    with pytest.raises(ValueError, match=words):
-        cp.show_comparison(rows, **options)
+    one_clear_error(lambda: cp.show_comparison(rows, **options), ValueError, words)
 
 
 def corrupted():
@@ -140,13 +140,12 @@ def test_curves_of_one_reading():
         ([row("affinity", variant="missing 0.1, noise 1")], {}, "missing, noise, occlusion"),
         ([row("affinity", variant="noise 1"), row("affinity", "orl")], {}, "digits, orl"),
         ([row("affinity", variant="noise 1")] * 2, {}, "'affinity' on 'digits, noise 1'"),
-        (corrupted(), {"readings": ["raw"]}, "readings .*got 'raw'"),
-        (corrupted(), {"metric": "f1"}, "metric .*got 'f1'"),
+        (corrupted(), {"readings": ["raw"]}, ("readings", "got 'raw'")),
+        (corrupted(), {"metric": "f1"}, ("metric", "got 'f1'")),
     ],
 )
 def test_curves_refuse(rows, options, words):
-    with pytest.raises(ValueError, match=words):
-        cp.show_curves(rows, **options)
+    one_clear_error(lambda: cp.show_curves(rows, **options), ValueError, words)
 
 
 def test_selection_stars_the_choice_in_both_panels():

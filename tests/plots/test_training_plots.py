@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from bad_input import one_clear_error
 
 from dmsc import plots
 from dmsc.data.dataset import Dataset
@@ -88,17 +89,16 @@ def test_a_score_that_no_run_has_is_left_out_and_one_that_is_missing_leaves_a_ga
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: plots.show_views(dataset(), n=0), ValueError, "n .*got 0"),
-        (lambda: plots.show_views(dataset(), n=2.5), TypeError, "n .*got 2.5"),
-        (lambda: plots.show_views(dataset(), seed=-1), ValueError, "seed .*got -1"),
-        (lambda: plots.show_reconstructions([np.ones((2, 3))], [np.ones((2, 4))]), ValueError, r"Xs_hat .*\(2, 4\)"),
-        (lambda: plots.show_reconstructions([], []), ValueError, r"Xs .*\[\]"),
-        (lambda: plots.show_history({}), ValueError, "history .*{}"),
-        (lambda: plots.show_history({"loss": []}), ValueError, "history .*'loss'"),
-        (lambda: plots.show_scores([{"method": "raw"}]), ValueError, "rows .*acc, nmi, ari, purity.*'raw'"),
-        (lambda: plots.show_scores([]), ValueError, r"rows .*\[\]"),
+        (lambda: plots.show_views(dataset(), n=0), ValueError, ("n must", "got 0")),
+        (lambda: plots.show_views(dataset(), n=2.5), TypeError, ("n must", "got 2.5")),
+        (lambda: plots.show_views(dataset(), seed=-1), ValueError, ("seed", "got -1")),
+        (lambda: plots.show_reconstructions([np.ones((2, 3))], [np.ones((2, 4))]), ValueError, ("Xs_hat", "(2, 4)")),
+        (lambda: plots.show_reconstructions([], []), ValueError, ("Xs", "[]")),
+        (lambda: plots.show_history({}), ValueError, ("history", "{}")),
+        (lambda: plots.show_history({"loss": []}), ValueError, ("history", "'loss'")),
+        (lambda: plots.show_scores([{"method": "raw"}]), ValueError, ("rows", "acc, nmi, ari, purity", "'raw'")),
+        (lambda: plots.show_scores([]), ValueError, ("rows", "[]")),
     ],
 )
 def test_bad_arguments_are_named(call, error, words):
-    with pytest.raises(error, match=words):
-        call()
+    one_clear_error(call, error, words)
