@@ -24,18 +24,18 @@ import torch
 from scaling import Clock
 
 import dmsc
-from dmsc.clustering import cluster, unit_rows
 from dmsc.data.dataset import Dataset
 from dmsc.devices import as_tensors, resolve_device, seed_everything
-from dmsc.experiments.fitting import CPU_CHUNK
-from dmsc.experiments.records import ROOT, environment, save_record
+from dmsc.experiments.records import environment, save_record
 from dmsc.losses import repeat_last
 from dmsc.methods import Method
 from dmsc.metrics import clustering_accuracy, nmi
 from dmsc.model import SubspaceNetwork
-from dmsc.self_expression import choose_ridge, ridge_self_expression
+from dmsc.paths import ROOT
+from dmsc.self_expression import choose_ridge, ridge_self_expression, unit_rows
 from dmsc.solvers.anchored_training import finetune_anchored
 from dmsc.solvers.anchors import anchored_clustering, anchored_ridge, choose_anchors
+from dmsc.spectral import read_labels
 from dmsc.training import pretrain
 
 SEEDS = (0, 1, 2)
@@ -71,7 +71,7 @@ def dense_raw(data: Dataset, settings: dict, seed: int, device: torch.device) ->
     rows = [torch.tensor(X, device=device) for X in unit_rows(data.Xs)]
     C = ridge_self_expression(rows, settings["ridge"]).cpu().numpy()
     clock("closed form")
-    return score(data, cluster(C, data.n_clusters, seed=seed)[0], clock)
+    return score(data, read_labels(C, data.n_clusters, seed=seed).labels, clock)
 
 
 def networks(data: Dataset, method: Method, settings: dict, seed: int, device: torch.device) -> tuple[dict, dict]:
@@ -79,10 +79,7 @@ def networks(data: Dataset, method: Method, settings: dict, seed: int, device: t
     seed_everything(seed)
     clock = Clock(device)
     Xs = as_tensors(data.Xs, device, method.input_scale)
-    chunk = CPU_CHUNK if device.type == "cpu" else None
-    model = SubspaceNetwork([X.shape[1:] for X in Xs], 1, method.architecture, chunk_size=chunk).to(device)
-    if device.type == "cpu":  # convolutions run faster with channels innermost; the numbers are the same
-        model = model.to(memory_format=torch.channels_last)
+    model = SubspaceNetwork([X.shape[1:] for X in Xs], 1, method.architecture).place(device)
     options = {"epochs": EPOCHS, "learning_rate": method.learning_rate, "seed": seed, "progress": False}
     pretrain(model, Xs, batch_size=BATCH, weights=method.loss.reconstruction, **options)
     clock("pretrain")
@@ -99,10 +96,13 @@ def networks(data: Dataset, method: Method, settings: dict, seed: int, device: t
             *(model.encode([X[rows] for X in Xs]) for rows in torch.arange(len(Xs[0])).split(BATCH)), strict=True
         )
         Zs = [torch.cat(part) for part in parts]
-    ridge = method.loss.lambda_regularization / method.loss.lambda_self_expression
-    C = ridge_self_expression(Zs, ridge, weights=repeat_last(method.loss.self_expression, len(Zs))).cpu().numpy()
+    C = (
+        ridge_self_expression(Zs, method.loss.ridge, weights=repeat_last(method.loss.self_expression, len(Zs)))
+        .cpu()
+        .numpy()
+    )
     clock("closed form")
-    return anchored, score(data, cluster(C, data.n_clusters, seed=seed)[0], clock)
+    return anchored, score(data, read_labels(C, data.n_clusters, seed=seed).labels, clock)
 
 
 def summarize(points: list[dict]) -> dict:
@@ -139,7 +139,7 @@ def main() -> None:
         "n_samples": data.n_samples,
         "n_anchors": 50 if arguments.quick else N_ANCHORS,
         "ridge": choose_ridge(unit_rows([X[drawn] for X in data.Xs])),
-        "ridge_of_latents": method.loss.lambda_regularization / method.loss.lambda_self_expression,
+        "ridge_of_latents": method.loss.ridge,
         "epochs": EPOCHS,
         "batch_size": BATCH,
     }

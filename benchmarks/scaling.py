@@ -33,15 +33,14 @@ import numpy as np
 import torch
 
 import dmsc
-from dmsc.clustering import unit_rows
 from dmsc.devices import resolve_device
-from dmsc.experiments.fitting import CPU_CHUNK
-from dmsc.experiments.records import ROOT, environment, peak_memory_mb, save_record
+from dmsc.experiments.records import environment, peak_memory_mb, save_record
 from dmsc.losses import LossWeights
 from dmsc.metrics import clustering_accuracy
 from dmsc.model import SubspaceNetwork
 from dmsc.networks import Architecture
-from dmsc.self_expression import choose_ridge, ridge_self_expression
+from dmsc.paths import ROOT
+from dmsc.self_expression import choose_ridge, ridge_self_expression, unit_rows
 from dmsc.solvers.anchored_training import finetune_anchored
 from dmsc.solvers.anchors import anchored_clustering, anchored_ridge, choose_anchors
 from dmsc.spectral import build_affinity, spectral_clustering, threshold_coefficients
@@ -67,10 +66,8 @@ def epoch(way: str, n: int, settings: dict, Xs: tuple, device: torch.device) -> 
     torch.manual_seed(0)
     Xs = [torch.tensor(X, device=device) for X in Xs]
     dense = way == "dense"
-    chunk = CPU_CHUNK if dense and device.type == "cpu" else None
-    model = SubspaceNetwork(
-        [X.shape[1:] for X in Xs], n if dense else 1, Architecture(), zero_diagonal=True, chunk_size=chunk
-    ).to(device)
+    shapes = [X.shape[1:] for X in Xs]
+    model = SubspaceNetwork(shapes, n if dense else 1, Architecture(), zero_diagonal=True).place(device)
     ticks = [time.perf_counter()]
 
     def tick(*_) -> None:  # the losses have been read: the device is done

@@ -24,8 +24,9 @@ from sklearn.cluster import SpectralClustering
 from sklearn.metrics import adjusted_rand_score
 
 from dmsc import build_affinity, load_dataset, spectral_clustering, spectral_embedding, threshold_coefficients
-from dmsc.clustering import raw_self_expression
-from dmsc.experiments.records import ROOT, environment, save_record
+from dmsc.experiments.records import environment, save_record
+from dmsc.paths import ROOT
+from dmsc.self_expression import raw_self_expression
 
 RATIO, DIM, ALPHA = 0.36, 6, 8
 LOOP_REPEATS = 3

@@ -81,7 +81,7 @@ class SelfExpression(nn.Module):
 
 def coefficients_norm(C: torch.Tensor, p: int) -> torch.Tensor:
     """Return Σ |C_ij|^p for p = 1 or 2."""
-    return C.abs().sum() if p == 1 else torch.dot(C.view(-1), C.view(-1))
+    return C.abs().sum() if p == 1 else torch.dot(C.reshape(-1), C.reshape(-1))
 
 
 def express(C: torch.Tensor, Zs: Sequence[torch.Tensor]) -> list[torch.Tensor]:

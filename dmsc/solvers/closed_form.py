@@ -33,7 +33,7 @@ class ClosedForm(torch.autograd.Function):
     def forward(ctx: Any, ridge: float, zero_diagonal: bool, weights: Sequence[float], *Zs: torch.Tensor) -> Any:
         """Solve in float64, and return C in the latents' precision."""
         P = gram_inverse(Zs, ridge, weights)
-        C = ridge_coefficients(P, ridge, zero_diagonal).to(Zs[0].dtype)
+        C = ridge_coefficients(P, ridge, zero_diagonal).to(Zs[0].dtype).contiguous()  # LAPACK fills columns
         ctx.save_for_backward(P.to(Zs[0].dtype), C, *Zs)
         ctx.settings = ridge, zero_diagonal, weights
         return C
