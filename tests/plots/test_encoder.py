@@ -5,6 +5,7 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from bad_input import one_clear_error
 
 from dmsc import plots
 from dmsc.fusion import FusionEncoder, Merge, fusion_plan
@@ -87,8 +88,13 @@ def test_one_view_alone_has_no_merge():
     assert [*labels.values()] == ["view 0\n1×12×10", "conv 3/2\n4×6×5", "conv 5/1\n6×6×5", "conv 3/2\n5×3×3"]
 
 
-def test_what_cannot_be_built_cannot_be_drawn():
-    with pytest.raises(ValueError, match="one stream"):
-        plots.show_encoder(VIEWS, NET, [Merge(0, (0, 1))])
-    with pytest.raises(ValueError, match="image views"):
-        plots.show_encoder([(5,), (5,)], NET, fusion_plan("late", 2, 3))
+@pytest.mark.parametrize(
+    ("views", "plan", "words"),
+    [
+        (VIEWS, [Merge(0, (0, 1))], "one stream"),
+        ([(5,), (5,)], fusion_plan("late", 2, 3), "image views"),
+        ([(1, 8, 8), (1, 16, 16)], [Merge(0, (0, 1))], "one size"),
+    ],
+)
+def test_what_cannot_be_built_cannot_be_drawn(views, plan, words):
+    one_clear_error(lambda: plots.show_encoder(views, NET, plan), ValueError, words)
