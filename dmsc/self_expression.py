@@ -92,7 +92,7 @@ def express(C: torch.Tensor, Zs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
 
 
 def gram_inverse(Zs: Sequence[torch.Tensor], ridge: float, weights: Sequence[float]) -> torch.Tensor:
-    """Return P = (Σ_l v_l Z_l Z_lᵀ + ridge I)⁻¹ (N, N) in float64 for latents (N, d_l): what the closed form is made of.
+    """Return P = (Σ_l v_l Z_l Z_lᵀ + ridge I)⁻¹ (N, N), float64, of latents (N, d_l): what the closed form is made of.
 
     Raises
     ------
