@@ -40,16 +40,17 @@ test: lint ## lint, unit tests, then every notebook against its stored outputs
 	$(RUN) pytest -q
 	$(RUN) pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
 
-lint: env ## ruff: rules and format
+lint: env ## rules, format and types
 	$(RUN) ruff check $(CODE)
 	$(RUN) ruff format --check $(CODE)
+	$(RUN) mypy
 
 notebooks: env ## run the notebooks with their defaults and store the outputs in notebooks/
 	$(RUN) dmsc reproduce --store --jobs $(JOBS) $(ARGS)
 
-table: env ## renew the tables of README.md and results/README.md from results/records
-	$(RUN) dmsc table --papers --into README.md $(ARGS)
-	$(RUN) dmsc table --family --into results/README.md $(ARGS)
+table: env ## renew the tables of results/README.md from the studies' records
+	$(RUN) dmsc table papers --into results/README.md --name papers $(ARGS)
+	$(RUN) dmsc table family --family --into results/README.md --name family $(ARGS)
 
 bench: env ## measure epochs, the spectral step and growth on the CPU (under ten minutes)
 	cd benchmarks && for script in epochs spectral scaling; do ../$(VENV)/bin/python $$script.py $(ARGS) || exit 1; done

@@ -14,7 +14,7 @@ from .self_expression import SelfExpression, ridge_self_expression
 from .spectral import build_affinity, spectral_clustering, spectral_embedding, threshold_coefficients
 from .training import finetune, pretrain
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "BASELINES", "DMSC", "DSC", "LRR", "METHODS", "SSC", "SSCOMP", "Baseline", "Dataset", "Method",
