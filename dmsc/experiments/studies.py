@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import os
 import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -49,13 +50,17 @@ RATES = ("missing", "noise", "occlusion", "seed")
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a study: its name and configuration; the whole data and what is done to them; method and seed."""
+    """One run of a study: its name and configuration; the whole data and what is done to them; method and seed.
+
+    ``settings`` are those given with the method's name, which tell its runs apart.
+    """
 
     name: str
     config: dict
     whole: Dataset
     corruption: dict
     method: Method | Baseline
+    settings: dict
     seed: int
 
     @property
@@ -72,7 +77,7 @@ def study_path(name: str | Path) -> Path:
         names = ", ".join(file.stem for file in known) or "none"
         raise FileNotFoundError(f"no study {str(name)!r}: give a .yaml file, or a name of studies/ ({names})")
     check_study_name(path.stem)
-    return path
+    return Path(os.path.relpath(path))
 
 
 def read_study(path: str | Path) -> list[PlannedRun]:
@@ -132,9 +137,9 @@ class _Reader:
             for seed, corruption in itertools.product(_seeds(where["seeds"], given["seeds"]), corruptions):
                 with _at(where["corruptions"]):
                     dataset = corrupt(whole, **{"seed": seed, **corruption})
-                for method in methods:
+                for method, own in methods:
                     config = describe(dataset, method, seed)
-                    yield PlannedRun(run_name(config), config, whole, corruption, method, seed)
+                    yield PlannedRun(run_name(config), config, whole, corruption, method, own, seed)
 
     def load(self, name: Any, options: Any) -> Dataset:
         key = f"{name!r} {options!r}"
@@ -153,8 +158,10 @@ def _blocks(given: Any) -> dict[Any, dict]:
     }
 
 
-def _methods(where: str, given: Any, whole: Dataset, layers: dict[str, dict]) -> Iterator[Method | Baseline]:
-    """Describe each method with each of its settings on a dataset; build its network once, for a few samples."""
+def _methods(
+    where: str, given: Any, whole: Dataset, layers: dict[str, dict]
+) -> Iterator[tuple[Method | Baseline, dict]]:
+    """Describe each method with each of its own settings on a dataset; build its network once, for a few samples."""
     if not isinstance(given, dict):
         given = {name: None for name in _list(where, given)}
     known = [*METHODS, *BASELINES]
@@ -170,7 +177,7 @@ def _methods(where: str, given: Any, whole: Dataset, layers: dict[str, dict]) ->
             if isinstance(method, Method):
                 with _at(f"{key} on {whole.name}"):
                     build_model(few, method)
-            yield method
+            yield method, own[key]
 
 
 def _describe(name: str, whole: Dataset, layers: dict[str, dict]) -> Method | Baseline:

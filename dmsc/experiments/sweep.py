@@ -73,7 +73,8 @@ def sweep(
     if dry_run:
         for run in runs:
             left = "" if states[run.name] == "done" else f"{_estimate(run, minutes)} min"
-            print(f"  {states[run.name]:<6}  {run.name:<56}  {run.config.get('variant', ''):<14}  {left}".rstrip())
+            told = ", ".join([run.config.get("variant", ""), *(f"{k}={v}" for k, v in run.settings.items())])
+            print(f"  {states[run.name]:<6}  {left:>9}  {run.name}  {told.removeprefix(', ')}".rstrip())
     if dry_run or waiting:
         print(_forecast(waiting, minutes), flush=True)
     if dry_run:
@@ -129,6 +130,8 @@ def _estimate(run: PlannedRun, minutes: dict[tuple, float]) -> str:
 
 
 def _forecast(waiting: list[PlannedRun], minutes: dict[tuple, float]) -> str:
+    if not waiting:
+        return "nothing to do"
     expected = [_expected(run, minutes) for run in waiting]
     known = [value for value in expected if value is not None]
     unknown = len(expected) - len(known)

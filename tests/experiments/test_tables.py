@@ -1,58 +1,49 @@
-"""Tables: every seed counts, and the README shows what the records say."""
+"""Tables: every seed counts, rows can be told apart, and the README shows what the records say."""
 
 import csv
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
+from bad_input import one_clear_error
 from test_records import record
 
-from dmsc.experiments.records import load_records
+from dmsc.experiments.records import RESULTS, load_records
 from dmsc.experiments.tables import (
     PUBLISHED,
     csv_table,
     family_table,
     insert_table,
     markdown_table,
+    metrics_text,
     of_papers,
     summarize,
 )
-
-ROOT = Path(__file__).resolve().parents[1]
-
-
-def test_mean_and_std_over_every_seed():
-    rows = summarize([record(0, 0.5), record(1, 0.7), record(2, 0.9), record(0, 0.1, epochs=11)])
-    assert [(row["epochs"], row["seeds"]) for row in rows] == [(10, 3), (11, 1)]
-    assert rows[0]["plain_acc"] == pytest.approx(np.mean([0.5, 0.7, 0.9]))
-    assert rows[0]["plain_acc_std"] == pytest.approx(np.std([0.5, 0.7, 0.9]))
-    assert rows[0]["minutes"] == 1.0
-
-
-def test_tables_show_the_same_numbers():
-    records = [record(0, 0.5), record(1, 0.7)]
-    markdown = markdown_table(records)
-    assert "60.0 ± 10.0" in markdown and "10 (20)" in markdown
-    assert markdown_table(records, "nmi").count("30.0 ± 5.0") == 4
-    (row,) = csv.DictReader(io.StringIO(csv_table(records)))
-    assert float(row["raw_paper_acc"]) == pytest.approx(0.6)
+from dmsc.paths import ROOT
 
 
 def baseline(seed, acc, name="ssc", **config):
     """A record of a baseline: no network, no epochs, nothing on the raw data beside it."""
-    found = record(seed, acc, paper=None)
-    found["config"] |= {"method": {"name": name}, **config}
-    scores = found["metrics"].pop("network")
-    found["metrics"] = {"baseline": {**scores, "selected": {"acc": acc + 0.1}}}
-    return found
+    made = record(seed, acc, paper=None)
+    made["config"] |= {"method": {"name": name, "algorithm": name, "parameters": {"alpha": 20.0}}, **config}
+    scores = made["metrics"].pop("network")
+    made["metrics"] = {"baseline": {**scores, "selected": {"acc": acc + 0.1}}}
+    return made
 
 
-def selected(seed, acc):
-    """A record of a network in today's format: with labels chosen without labels."""
-    found = record(seed, acc)
-    found["metrics"]["network"]["selected"] = {"acc": acc - 0.1, "nmi": acc / 3, "ari": acc / 5}
-    return found
+def unselected(seed, acc):
+    """A record that came from format 1, which knew no choice without labels."""
+    made = record(seed, acc)
+    made["selection"] = None
+    del made["metrics"]["network"]["selected"]
+    return made
+
+
+def changed(seed, acc, **method):
+    """A record of a run with other settings."""
+    made = record(seed, acc)
+    made["config"]["method"] |= method
+    return made
 
 
 def cells(table):
@@ -61,15 +52,40 @@ def cells(table):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_what_is_chosen_without_labels_has_its_column_and_old_records_a_dash():
-    (new,) = cells(markdown_table([selected(0, 0.5), selected(1, 0.7)]))
-    (old,) = cells(markdown_table([record(0, 0.5), record(1, 0.7)]))
+def test_mean_and_std_over_every_seed():
+    rows = summarize([record(0, 0.5), record(1, 0.7), record(2, 0.9), record(0, 0.1, epochs=11)])
+    assert [(row["epochs"], row["seeds"]) for row in rows] == [(10, 3), (11, 1)]
+    assert rows[0]["plain_acc"] == pytest.approx(np.mean([0.5, 0.7, 0.9]))
+    assert rows[0]["plain_acc_std"] == pytest.approx(np.std([0.5, 0.7, 0.9]))
+    assert rows[0]["minutes"] == 1.0
+    assert {type(rows[0][key]) for key in ("epochs", "of_paper", "seeds", "n_clusters")} == {int}
+    assert summarize([]) == []
+
+
+def test_tables_show_the_same_numbers():
+    records = [record(0, 0.5), record(1, 0.7)]
+    markdown = markdown_table(records)
+    assert "60.0 ± 10.0" in markdown and "10 (20)" in markdown
+    assert markdown_table(records, "nmi").count("30.0 ± 5.0") == 4
+    (row,) = csv.DictReader(io.StringIO(csv_table(records)))
+    assert float(row["raw_paper_acc"]) == pytest.approx(0.6) and row["epochs"] == "10"
+    assert "settings" in row and csv_table([]) == ""
+
+
+def test_what_is_chosen_without_labels_has_its_column_and_records_without_it_a_dash():
+    (new,) = cells(markdown_table([record(0, 0.5), record(1, 0.7)]))
+    (old,) = cells(markdown_table([unselected(0, 0.5), unselected(1, 0.7)]))
     assert new[6] == "50.0 ± 10.0" and old[6] == "–"
     assert new[:6] + new[7:] == old[:6] + old[7:]
-    (row,) = summarize([record(0, 0.5)])
+    (row,) = summarize([unselected(0, 0.5)])
     assert np.isnan(row["selected_acc"]) and row["plain_acc"] == 0.5
-    assert cells(family_table([selected(0, 0.5)]))[0][5] == "40.0"
-    assert cells(family_table([record(0, 0.5)]))[0][5] == "–"
+    assert cells(family_table([record(0, 0.5)]))[0][5] == "40.0"
+    assert cells(family_table([unselected(0, 0.5)]))[0][5] == "–"
+
+
+def test_a_mean_is_of_every_seed_or_not_at_all():
+    (row,) = summarize([record(0, 0.5), unselected(1, 0.7)])
+    assert np.isnan(row["selected_acc"]) and row["seeds"] == 2 and row["plain_acc"] == pytest.approx(0.6)
 
 
 def test_baselines_have_scores_but_no_epochs_and_no_raw_data_beside_them():
@@ -85,7 +101,7 @@ def test_baselines_have_scores_but_no_epochs_and_no_raw_data_beside_them():
 def test_family_table_has_one_table_per_dataset_and_corruption():
     records = [
         baseline(0, 0.4, "ridge", dataset="b"),
-        selected(0, 0.5),
+        record(0, 0.5),
         baseline(0, 0.3),
         baseline(0, 0.2, variant="missing 0.2"),
         baseline(0, 0.9, n_clusters=4),
@@ -99,15 +115,67 @@ def test_family_table_has_one_table_per_dataset_and_corruption():
         "### toy, missing 0.2 (3 clusters)",
     ]
     assert [line[0] for line in cells(text)] == ["ridge", "ssc", "dsc-l2", "ssc", "ssc"]  # baselines first
-    for line in text.splitlines():
-        assert not line.startswith("|") or line.count("|") == 8
+    for block in text.split("###")[1:]:
+        assert len({line.count("|") for line in block.splitlines() if line.startswith("|")}) == 1
+    assert "toy, missing 0.2" in markdown_table(records)
 
 
 def test_runs_on_data_with_another_corruption_seed_are_seeds_of_one_row():
     """Whole data with another digest are other data."""
     rows = summarize([baseline(seed, 0.5, variant="noise 1", data_digest=f"{seed}") for seed in range(3)])
-    assert [row["seeds"] for row in rows] == [3]
-    assert len(summarize([baseline(seed, 0.5, data_digest=f"{seed}") for seed in range(3)])) == 3
+    assert [(row["seeds"], row["settings"]) for row in rows] == [(3, "")]
+    rows = summarize([baseline(seed, 0.5, data_digest=f"{seed}") for seed in range(3)])
+    assert [row["settings"] for row in rows] == ["data=0", "data=1", "data=2"]
+
+
+def test_rows_that_look_alike_say_in_which_settings_they_differ():
+    weights = [{"norm": 2, "lambda_self_expression": value} for value in (30.0, 4.0)]
+    records = [
+        changed(0, 0.5, loss=weights[0]),
+        changed(0, 0.6, loss=weights[1]),
+        changed(0, 0.6, loss=weights[1], zero_diagonal=True),
+        record(0, 0.7, epochs=50),
+    ]
+    rows = summarize(records)
+    assert [row["settings"] for row in rows] == [
+        "lambda_self_expression=4.0",
+        "lambda_self_expression=4.0, zero_diagonal=true",
+        "lambda_self_expression=30.0",
+        "",
+    ]
+    for table in (markdown_table(records), family_table(records)):
+        assert "| settings |" in table and "| lambda_self_expression=4.0, zero_diagonal=true |" in table
+    assert "settings" not in markdown_table(records[2:])  # nothing to tell apart
+
+
+def test_runs_on_parts_of_the_data_are_told_apart_by_their_size():
+    small = record(0, 0.5, views=[["image", [20, 1, 8, 8]]], data_digest="another")
+    assert [row["settings"] for row in summarize([record(0, 0.5), small])] == ["n_samples=20", "n_samples=30"]
+
+
+def test_a_name_of_two_parts_counts_for_both():
+    """The reading has an alpha, and SSC has one."""
+    records = [baseline(0, 0.5), baseline(0, 0.5), baseline(0, 0.5)]
+    for made, reading in zip(records, ({"alpha": 4.0}, {"alpha": 8.0}, {"alpha": 4.0}), strict=True):
+        made["config"]["method"]["reading"] = reading
+    records[2]["config"]["method"]["parameters"] = {"alpha": 5.0}
+    assert [row["settings"] for row in summarize(records)] == [
+        "alpha=5.0, reading.alpha=4.0",
+        "alpha=20.0, reading.alpha=4.0",
+        "alpha=20.0, reading.alpha=8.0",
+    ]
+
+
+def test_a_bar_or_a_new_line_in_a_name_breaks_no_table():
+    odd = record(0, 0.5, dataset="a|b\nc")
+    odd["config"]["method"]["name"] = "mine|yours"
+    other = record(1, 0.5, dataset="a|b\nc")
+    other["config"]["method"] = odd["config"]["method"] | {"note": "x|y"}
+    for table in (markdown_table([odd, other]), family_table([odd, other])):
+        lines = [line for line in table.splitlines() if line.startswith("|")]
+        assert len(lines) == 4 and len({line.replace("\\|", "").count("|") for line in lines}) == 1
+        assert "mine\\|yours" in table and "note=x\\|y" in table
+    assert family_table([odd]).startswith("### a|b c (3 clusters)\n")
 
 
 def test_reproductions_are_the_records_with_the_epochs_of_a_paper():
@@ -116,12 +184,17 @@ def test_reproductions_are_the_records_with_the_epochs_of_a_paper():
 
 
 def test_the_gap_to_the_paper_is_shown():
-    found = record(0, 0.8225)
-    found["config"]["dataset"], found["config"]["n_clusters"] = "orl", 40
+    made = record(0, 0.8225, dataset="orl", n_clusters=40)
     assert PUBLISHED["orl", 40, "dsc-l2"]["acc"] == 0.86
-    assert "86.0 (-3.7)" in markdown_table([found])
-    found["config"]["n_clusters"] = 10  # ten people are another task
-    assert "86.0" not in markdown_table([found])
+    assert "86.0 (-3.7)" in markdown_table([made])
+    made["config"]["n_clusters"] = 10  # ten people are another task
+    assert "86.0" not in markdown_table([made])
+
+
+def test_what_a_run_came_to_is_told_in_lines():
+    text = metrics_text(record(0, 0.5))
+    assert "acc 0.5000" in text and "the plain reading after epoch 10" in text and "the paper has 20" in text
+    assert "selected" not in metrics_text(unselected(0, 0.5))
 
 
 def test_insert_table_replaces_only_what_is_between_the_markers():
@@ -129,13 +202,17 @@ def test_insert_table_replaces_only_what_is_between_the_markers():
     once = insert_table(page, "| new |\n")
     assert once == "a\n<!-- table: begin -->\n\n| new |\n\n<!-- table: end -->\nb\n"
     assert insert_table(once, "| new |\n") == once
+    one_clear_error(lambda: insert_table("a page", "| new |\n"), ValueError, "table: begin")
 
 
 @pytest.mark.parametrize(
-    ("page", "render"),
-    [("README.md", lambda records: markdown_table(of_papers(records))), ("results/README.md", family_table)],
+    ("page", "studies", "render"),
+    [
+        ("README.md", ("papers", "family"), lambda records: markdown_table(of_papers(records))),
+        ("results/README.md", ("family",), family_table),
+    ],
 )
-def test_pages_show_the_tables_of_the_committed_records(page, render):
+def test_pages_show_the_tables_of_the_committed_records(page, studies, render):
     text = (ROOT / page).read_text(encoding="utf-8")
-    records = load_records(ROOT / "results" / "records")
+    records = load_records(*(RESULTS / study for study in studies))
     assert insert_table(text, render(records)) == text, "the table is out of date: make table"
