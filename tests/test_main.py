@@ -1,15 +1,20 @@
 """The command line, called in process."""
 
+import errno
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+import torch
 
+from dmsc import __main__ as module
 from dmsc.__main__ import main, parse_settings
-from dmsc.experiments.records import ROOT
+from dmsc.experiments.records import load_records
+from dmsc.paths import ROOT
 
 RUN = [
     "run", "--dataset", "synthetic", "--data", "n_samples=30", "ambient_dim=8",
@@ -18,32 +23,123 @@ RUN = [
 
 
 def folders(tmp_path):
-    return ["--records", str(tmp_path / "records"), "--checkpoints", str(tmp_path / "checkpoints")]
+    return ["--records", str(tmp_path / "runs"), "--checkpoints", str(tmp_path / "runs" / "checkpoints")]
+
+
+def written(tmp_path):
+    (path,) = (tmp_path / "runs").glob("*.json")
+    return path
+
+
+def one_line(capsys):
+    """The error that was printed, which is one line."""
+    error = capsys.readouterr().err
+    assert error.startswith("dmsc: ") and error.count("\n") == 1
+    return error
 
 
 def test_run_writes_a_record_and_table_reads_it(tmp_path, capsys):
     assert main([*RUN, *folders(tmp_path), "--coefficients", str(tmp_path / "C.mat")]) == 0
     printed = capsys.readouterr().out
-    (path,) = (tmp_path / "records").glob("*.json")
-    record = json.loads(path.read_text())
-    assert record["config"]["method"]["post"]["dim"] == 2 and record["config"]["seed"] == 0
-    assert f"{record['metrics']['network']['plain']['acc']:.4f}" in printed
+    record = json.loads(written(tmp_path).read_text())
+    assert record["config"]["method"]["reading"]["dim"] == 2 and record["config"]["seed"] == 0
+    assert record["format"] == 3 and record["run"] == written(tmp_path).stem
+    assert f"{record['metrics']['network']['plain']['acc']:.4f}" in printed and str(written(tmp_path)) in printed
     assert (tmp_path / "C.mat").exists()
-    assert main(["table", str(tmp_path / "records")]) == 0
+    assert main(["table", str(tmp_path / "runs")]) == 0
     assert "| synthetic | affinity | 3 (–) | 1 |" in capsys.readouterr().out
-    assert main(["table", str(tmp_path / "records"), "--format", "csv", "--output", str(tmp_path / "t.csv")]) == 0
-    assert (tmp_path / "t.csv").read_text().startswith("dataset,variant,n_clusters,method")
+    assert main(["table", str(written(tmp_path)), "--format", "csv", "--output", str(tmp_path / "t.csv")]) == 0
+    assert (tmp_path / "t.csv").read_text().startswith("dataset,variant,n_clusters,method,settings")
 
 
-def test_a_finished_run_is_not_overwritten_by_accident(tmp_path, capsys):
+def test_a_finished_run_answers_with_its_metrics(tmp_path, capsys):
+    """With or without --resume; it is not repeated by accident."""
     assert main([*RUN, *folders(tmp_path)]) == 0
-    (path,) = (tmp_path / "records").glob("*.json")
-    before = path.read_text()
-    assert main([*RUN, *folders(tmp_path)]) == 2
-    assert "--overwrite" in capsys.readouterr().err and path.read_text() == before
+    before = written(tmp_path).read_bytes()
+    metrics = re.findall(r"acc 0\.\d+", capsys.readouterr().out)
+    for extra in ([], ["--resume"]):
+        assert main([*RUN, *folders(tmp_path), *extra]) == 0
+        printed = capsys.readouterr().out
+        assert re.findall(r"acc 0\.\d+", printed) == metrics and len(metrics) > 3
+        assert "--overwrite" in printed and str(written(tmp_path)) in printed
+    assert written(tmp_path).read_bytes() == before
     assert main([*RUN, *folders(tmp_path), "--overwrite"]) == 0
+    assert written(tmp_path).read_bytes() != before  # another time of day at least
     assert main([*RUN, *folders(tmp_path), "--seed", "1"]) == 0
-    assert len(list((tmp_path / "records").glob("*.json"))) == 2
+    assert len(list((tmp_path / "runs").glob("*.json"))) == 2
+
+
+def test_coefficients_of_a_finished_run_need_another_run(tmp_path, capsys):
+    assert main([*RUN, *folders(tmp_path)]) == 0
+    export = ["--coefficients", str(tmp_path / "C.npz")]
+    capsys.readouterr()
+    assert main([*RUN, *folders(tmp_path), *export]) == 2
+    assert "--overwrite" in one_line(capsys)
+    assert main([*RUN, *folders(tmp_path), *export, "--overwrite"]) == 0
+    assert main([*RUN, *folders(tmp_path), *export]) == 0  # they are there now
+
+
+def test_a_run_goes_to_a_folder_that_git_ignores():
+    arguments = module.build_parser().parse_args(RUN)
+    assert arguments.records == ROOT / "runs" and arguments.checkpoints == ROOT / "runs" / "checkpoints"
+    if not (ROOT / ".git").exists():
+        pytest.skip("needs git and a checkout")
+    inside = [str(folder / "a.json") for folder in (arguments.records, arguments.checkpoints)]
+    ignored = subprocess.run(["git", "check-ignore", *inside], cwd=ROOT, capture_output=True, text=True).stdout
+    assert ignored.split() == inside
+
+
+def test_finished_runs_move_into_a_study(tmp_path, capsys):
+    results = ["--results", str(tmp_path / "results")]
+    assert main([*RUN, *folders(tmp_path)]) == 0
+    name = written(tmp_path).stem
+    assert main(["record", "add", name, "--study", "mine", *folders(tmp_path)[:2], *results]) == 0
+    (record,) = load_records(tmp_path / "results" / "mine" / "synthetic.jsonl")
+    assert record["run"] == name and not list((tmp_path / "runs").glob("*.json"))
+    capsys.readouterr()
+    assert main(["table", "mine", *results, "--family"]) == 0
+    assert "### synthetic (3 clusters)" in capsys.readouterr().out
+
+
+def test_older_records_become_lines_of_a_study(tmp_path, capsys):
+    assert main([*RUN, *folders(tmp_path)]) == 0
+    record = json.loads(written(tmp_path).read_text())
+    record |= {"format": 1}
+    reading = record["config"]["method"].pop("reading")
+    del record["run"], record["selection"], record["metrics"]["network"]["selected"], reading["affinity"]
+    record["config"]["method"]["post"] = reading
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "a-name.json").write_text(json.dumps(record))
+    results = ["--results", str(tmp_path / "results")]
+    assert main(["record", "migrate", str(tmp_path / "old"), "--study", "mine", *results]) == 0
+    (migrated,) = load_records(tmp_path / "results")
+    assert migrated["run"] == written(tmp_path).stem and migrated["formerly"] == "a-name"
+    only = tmp_path / "only.yaml"
+    only.write_text("datasets: [digits]\nmethods: [kmeans]\n")
+    capsys.readouterr()
+    assert main(["record", "migrate", str(tmp_path / "old"), "--study", "s", "--only", str(only), *results]) == 0
+    assert "0 records" in capsys.readouterr().out and not list((tmp_path / "results").glob("s/*"))
+
+
+def test_a_table_is_put_into_a_page(tmp_path):
+    assert main([*RUN, *folders(tmp_path)]) == 0
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- table: begin -->\n<!-- table: end -->\nafter\n")
+    assert main(["table", str(tmp_path / "runs"), "--into", str(page)]) == 0
+    assert "| synthetic | affinity |" in page.read_text() and page.read_text().endswith("after\n")
+
+
+def test_a_sweep_is_a_command(tmp_path, capsys):
+    path = tmp_path / "tiny.yaml"
+    path.write_text("datasets: {synthetic: {options: {n_samples: 24}}}\nmethods: [kmeans]\n")
+    where = [*folders(tmp_path)[:2], "--results", str(tmp_path / "results")]
+    assert main(["sweep", str(path), "--dry-run", *where]) == 0 and not (tmp_path / "runs").exists()
+    assert main(["sweep", str(path), "--device", "cpu", *where]) == 0
+    assert "1 of 1 runs have a record" in capsys.readouterr().out
+    path.write_text("datasets: [synthetic]\nmethods: [kmens]\n")
+    assert main(["sweep", str(path), *where]) == 2
+    error = one_line(capsys)
+    assert all(word in error for word in ("tiny.yaml", "methods", "'kmens'", "'kmeans'"))
 
 
 def test_lists(capsys):
@@ -63,26 +159,85 @@ def test_settings(pairs, expected):
     assert parse_settings(pairs) == expected
 
 
+DIGITS = ["run", "--dataset", "digits", "--method", "dsc-l2"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["run", "--dataset", "digit", "--method", "dsc-l2"], "digits"),
-        (["run", "--dataset", "digits", "--method", "dsc"], "unknown method 'dsc'"),
-        (
-            ["run", "--dataset", "digits", "--method", "dsc-l2", "--set", "epochs=3"],
-            "unknown setting 'epochs'",
-        ),
-        (["run", "--dataset", "digits", "--method", "dsc-l2", "--set", "epochs"], "name=value"),
-        (["run", "--dataset", "digits", "--method", "dsc-l2", "--device", "tpu"], "unknown device 'tpu'"),
-        (["run", "--dataset", "digits", "--method", "dsc-l2", "--finetune-epochs", "-1"], "got -1"),
-        (["table", "no/such/folder"], "no folder of records"),
+        (["run", "--dataset", "digits", "--method", "dsc"], "'dsc'"),
+        ([*DIGITS, "--set", "epochs=3"], "'epochs'"),
+        ([*DIGITS, "--set", "epochs"], "name=value"),
+        ([*DIGITS, "--device", "tpu"], "'tpu'"),
+        ([*DIGITS, "--finetune-epochs", "-1"], "-1"),
+        ([*DIGITS, "--coefficients", "C.csv"], "C.csv"),
+        ([*DIGITS, "--seed", "-1"], "-1"),
+        (["table", "no/such/folder"], "no/such/folder"),
+        (["sweep", "no-such-study"], "no-such-study"),
+        (["record", "add", "no-such-run", "--study", "mine", "--records", "tests"], "no-such-run"),
+        (["record", "migrate", "no/such", "--study", "mine"], "no/such"),
     ],
 )
 def test_errors_are_one_line_and_status_two(arguments, words, capsys, tmp_path):
     extra = [*folders(tmp_path), "--pretrain-epochs", "0"] if arguments[0] == "run" else []
     assert main([*arguments, *extra]) == 2
-    error = capsys.readouterr().err
-    assert words in error and error.count("\n") == 1 and error.startswith("dmsc: ")
+    assert words in one_line(capsys)
+    assert not list(tmp_path.iterdir())
+
+
+EXPECTED = {
+    "full disk": (OSError(errno.ENOSPC, "No space left on device"), "No space left"),
+    "no memory": (MemoryError(), "MemoryError"),
+    "no memory for numpy": (MemoryError("Unable to allocate 3.0 GiB"), "3.0 GiB"),
+    "no memory on the card": (torch.OutOfMemoryError("CUDA out of memory.\nTried"), "OutOfMemoryError: CUDA"),
+    "no memory for torch": (
+        RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory:\nyou tried"),
+        "can't allocate memory",
+    ),
+    "singular": (torch.linalg.LinAlgError("linalg.cholesky: not\npositive-definite"), "cholesky"),
+    "not installed": (ImportError("install papermill"), "papermill"),
+}
+
+
+@pytest.mark.parametrize(("error", "words"), EXPECTED.values(), ids=EXPECTED)
+def test_what_the_machine_lacks_is_one_line(error, words, tmp_path, capsys, monkeypatch):
+    def failing(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(module, "run_experiment", failing)
+    assert main([*RUN, *folders(tmp_path)]) == 2
+    assert words in one_line(capsys)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_full_disk_in_training_leaves_nothing_behind(tmp_path, capsys, monkeypatch):
+    def full(content, path):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    assert main([*RUN, *folders(tmp_path)]) == 2
+    assert "No space left" in one_line(capsys)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_fault_of_this_package_is_not_hidden(tmp_path, monkeypatch):
+    def failing(*arguments, **options):
+        raise RuntimeError("shapes don't match")
+
+    monkeypatch.setattr(module, "run_experiment", failing)
+    with pytest.raises(RuntimeError):
+        main([*RUN, *folders(tmp_path)])
+
+
+def test_an_interrupt_is_one_line_and_status_130(tmp_path, capsys, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "run_experiment", interrupted)
+    assert main([*RUN, *folders(tmp_path)]) == 130
+    assert "--resume" in one_line(capsys)
 
 
 @pytest.mark.slow
@@ -94,17 +249,16 @@ def test_a_run_that_is_killed_resumes_to_the_same_metrics(tmp_path):
         return [sys.executable, "-m", "dmsc", *whole]
 
     def metrics(folder):
-        (path,) = (tmp_path / folder / "records").glob("*.json")
-        return json.loads(path.read_text())["metrics"]
+        return json.loads(written(tmp_path / folder).read_text())["metrics"]
 
     subprocess.run(command("whole"), check=True, capture_output=True, cwd=ROOT)
     process = subprocess.Popen(command("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
     deadline = time.monotonic() + 120
-    while not list((tmp_path / "killed").glob("checkpoints/*/AE2.pt")):
+    while not list((tmp_path / "killed").glob("runs/checkpoints/*/AE2.pt")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert not list((tmp_path / "killed").glob("records/*"))
+    assert not list((tmp_path / "killed").glob("runs/*.json"))
     subprocess.run(command("killed", "--resume"), check=True, capture_output=True, cwd=ROOT)
     assert metrics("killed") == metrics("whole")
