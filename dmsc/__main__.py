@@ -32,9 +32,10 @@ from .pages import running
 from .paths import write_text
 from .presets import BASELINES, METHODS, preset
 
-#: What may go wrong without being a fault of this package: one line, no traceback. Others have a look at their text.
+#: What may go wrong without being a fault of this package: one line, no traceback. And what PyTorch has no class for.
 EXPECTED = (ValueError, TypeError, OSError, ImportError, MemoryError, torch.OutOfMemoryError, torch.linalg.LinAlgError)
 OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
+OUT_OF_DISK = re.compile(r"inline_container|PytorchStreamWriter")  # of torch.save, in vain
 
 
 def parse_settings(pairs: list[str]) -> dict:
@@ -225,7 +226,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return arguments.act(arguments)
     except (*EXPECTED, RuntimeError) as error:
-        if not isinstance(error, EXPECTED) and not OUT_OF_MEMORY.search(str(error)):
+        if not isinstance(error, EXPECTED) and not any(
+            kind.search(str(error)) for kind in (OUT_OF_MEMORY, OUT_OF_DISK)
+        ):
             raise
         print(f"dmsc: {_one_line(error)}", file=sys.stderr)
         return 2
@@ -236,8 +239,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _one_line(error: BaseException) -> str:
-    """Return the text of an error on one line; of memory and algebra, with what kind of error it is."""
+    """Return the text of an error on one line; of memory, disk and algebra, with what kind of error it is."""
     text = " ".join(str(error).split())
+    if OUT_OF_DISK.search(text):
+        return f"a checkpoint could not be written, is the disk full? ({text})"
     plain = isinstance(error, (ValueError, TypeError, OSError, ImportError)) and text
     return text if plain else f"{type(error).__name__}: {text}".rstrip(": ")
 

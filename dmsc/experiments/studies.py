@@ -77,7 +77,7 @@ def study_path(name: str | Path) -> Path:
         names = ", ".join(file.stem for file in known) or "none"
         raise FileNotFoundError(f"no study {str(name)!r}: give a .yaml file, or a name of studies/ ({names})")
     check_study_name(path.stem)
-    return Path(os.path.relpath(path))
+    return path if path == Path(name) else Path(os.path.relpath(path))
 
 
 def read_study(path: str | Path) -> list[PlannedRun]:
