@@ -34,8 +34,8 @@ from .presets import BASELINES, METHODS, preset
 
 #: What may go wrong without being a fault of this package: one line, no traceback. And what PyTorch has no class for.
 EXPECTED = (ValueError, TypeError, OSError, ImportError, MemoryError, torch.OutOfMemoryError, torch.linalg.LinAlgError)
-OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
-OUT_OF_DISK = re.compile(r"inline_container|PytorchStreamWriter")  # of torch.save, in vain
+OUT_OF_DISK = r"inline_container|PytorchStreamWriter"  # of torch.save, in vain
+LACKING = re.compile(rf"out of memory|can't allocate memory|not enough memory|{OUT_OF_DISK}", re.IGNORECASE)
 
 
 def parse_settings(pairs: list[str]) -> dict:
@@ -226,9 +226,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return arguments.act(arguments)
     except (*EXPECTED, RuntimeError) as error:
-        if not isinstance(error, EXPECTED) and not any(
-            kind.search(str(error)) for kind in (OUT_OF_MEMORY, OUT_OF_DISK)
-        ):
+        if not isinstance(error, EXPECTED) and not LACKING.search(str(error)):
             raise
         print(f"dmsc: {_one_line(error)}", file=sys.stderr)
         return 2
@@ -241,7 +239,7 @@ def main(argv: list[str] | None = None) -> int:
 def _one_line(error: BaseException) -> str:
     """Return the text of an error on one line; of memory, disk and algebra, with what kind of error it is."""
     text = " ".join(str(error).split())
-    if OUT_OF_DISK.search(text):
+    if re.search(OUT_OF_DISK, text):
         return f"a checkpoint could not be written, is the disk full? ({text})"
     plain = isinstance(error, (ValueError, TypeError, OSError, ImportError)) and text
     return text if plain else f"{type(error).__name__}: {text}".rstrip(": ")
