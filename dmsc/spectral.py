@@ -83,7 +83,7 @@ class Labels(NamedTuple):
     affinity : (N, N), float64
         W.
     eigenvalues : (K + 1,) or None
-        The smallest of W's normalized Laplacian; None where only one partition is possible.
+        The smallest of W's normalized Laplacian; None for as many clusters as samples.
     """
 
     labels: Matrix
@@ -413,7 +413,7 @@ def square_tensor(name: str, M: ArrayLike | torch.Tensor) -> torch.Tensor:
             square_matrix(name, M.cpu().numpy())  # says what is wrong
     else:
         array = square_matrix(name, M)
-        wanted = array.dtype if array.dtype in (np.float32, np.float64) else np.float64
+        wanted = array.dtype.type if array.dtype.type in (np.float32, np.float64) else np.float64
         M = torch.from_numpy(np.require(array, wanted, "CW"))
     if M.shape[0] != M.shape[1] or not M.numel():
         raise ValueError(f"{name} must be a square matrix (N, N) with N ≥ 1, got shape {tuple(M.shape)}")
