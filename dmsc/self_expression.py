@@ -182,7 +182,8 @@ def ridge_self_expression(
     C = torch.empty_like(grams[0])
     for pattern in has.unique(dim=0):
         rows = (has == pattern).all(1)
-        P = _invert(sum(G for G, seen in zip(grams, pattern, strict=True) if seen), ridge)
+        seen = [G for G, has_it in zip(grams, pattern, strict=True) if has_it]
+        P = _invert(sum(seen, torch.zeros_like(C)), ridge)
         C[rows] = ridge_coefficients(P, ridge, zero_diagonal)[rows]
     return C
 

@@ -2,17 +2,11 @@
 
 import numpy as np
 import pytest
+from bad_input import by_name, one_clear_error
 
 import dmsc
-from dmsc.clustering import unit_rows
-from dmsc.selection import (
-    Candidate,
-    check_epochs,
-    load_candidates,
-    save_candidates,
-    select,
-    subspace_consistency,
-)
+from dmsc.selection import Candidate, check_epochs, load_candidates, save_candidates, select, subspace_consistency
+from dmsc.self_expression import unit_rows
 
 
 def slow_consistency(X, labels, ridge):
@@ -67,8 +61,8 @@ def test_a_sample_alone_in_its_cluster_agrees_only_if_no_other_cluster_helps():
     assert subspace_consistency(X, [0, 0, 1, 1, 1], 0.5) == 1.0
 
 
-def candidate(epoch, post, consistency):
-    return Candidate(epoch, post, np.array([epoch]), consistency)
+def candidate(epoch, reading, consistency):
+    return Candidate(epoch, reading, np.array([epoch]), consistency)
 
 
 @pytest.mark.parametrize(
@@ -85,12 +79,12 @@ def candidate(epoch, post, consistency):
 )
 def test_the_rule(values, expected):
     candidates = [
-        candidate(epoch, post, value) for post, series in values.items() for epoch, value in enumerate(series, 1)
+        candidate(epoch, reading, value) for reading, series in values.items() for epoch, value in enumerate(series, 1)
     ]
-    by_epoch = sorted(candidates, key=lambda c: c.epoch)  # as runs list them: both posts of an epoch together
+    by_epoch = sorted(candidates, key=lambda c: c.epoch)  # as runs list them: both readings of an epoch together
     for listed in (candidates, by_epoch):
         chosen = select(listed)
-        assert (chosen.post, chosen.epoch) == expected
+        assert (chosen.reading, chosen.epoch) == expected
         assert any(chosen is c for c in candidates)
 
 
@@ -117,16 +111,18 @@ def test_candidates_come_back(tmp_path):
     assert load_candidates(path) == []
     rng = np.random.default_rng(0)
     written = [
-        Candidate(epoch, post, rng.integers(0, 3, 8), rng.random()) for epoch in (3, 6) for post in ("plain", "paper")
+        Candidate(epoch, reading, rng.integers(0, 3, 8), rng.random())
+        for epoch in (3, 6)
+        for reading in ("plain", "paper")
     ]
     save_candidates(path, written[:2])
     save_candidates(path, written)
     found = load_candidates(path)
     assert len(found) == 4
     for a, b in zip(found, written, strict=True):
-        assert (a.epoch, a.post, a.consistency) == (b.epoch, b.post, b.consistency)  # every bit of the number
+        assert (a.epoch, a.reading, a.consistency) == (b.epoch, b.reading, b.consistency)  # every bit of the number
         assert a.labels.dtype == b.labels.dtype and np.array_equal(a.labels, b.labels)
-        assert type(a.epoch) is int and type(a.post) is str and type(a.consistency) is float
+        assert type(a.epoch) is int and type(a.reading) is str and type(a.consistency) is float
     assert [file.name for file in path.parent.iterdir()] == ["selection.npz"]
 
 
@@ -143,6 +139,7 @@ def test_candidates_that_cannot_be_written_keep_the_old_ones(tmp_path, monkeypat
     with pytest.raises(OSError, match="no space"):
         save_candidates(path, [candidate(2, "plain", 0.9)])
     assert [c.epoch for c in load_candidates(path)] == [1]
+    assert [file.name for file in tmp_path.iterdir()] == ["selection.npz"]
 
 
 @pytest.mark.parametrize("ridge", [0.01, 0.1, 1.0, 3.0])
@@ -151,8 +148,27 @@ def test_a_tie_is_no_disagreement(ridge):
     assert subspace_consistency(np.eye(6) / np.sqrt(3), np.arange(6), ridge) == 1.0
 
 
-def test_a_damaged_file_is_one_clear_error(tmp_path):
+@pytest.mark.parametrize("content", [b"", b"not an archive", None])
+def test_a_damaged_file_is_one_clear_error(content, tmp_path):
     path = tmp_path / "selection.npz"
-    path.write_bytes(b"")
-    with pytest.raises(ValueError, match="is damaged"):
-        load_candidates(path)
+    if content is None:
+        np.savez(path, something=np.ones(3))
+    else:
+        path.write_bytes(content)
+    one_clear_error(lambda: load_candidates(path), ValueError, (str(path), "damaged"))
+
+
+ROWS = np.ones((6, 3))
+CASES = [
+    ("select: nothing", lambda: select([]), ValueError, "candidate"),
+    ("consistency: shapes", lambda: subspace_consistency(ROWS, np.ones(5), 1.0), ValueError, ("(6, 3)", "(5,)")),
+    ("consistency: images", lambda: subspace_consistency(ROWS[None], np.ones(1), 1.0), ValueError, "(1, 6, 3)"),
+    ("consistency: ridge", lambda: subspace_consistency(ROWS, np.ones(6), 0), ValueError, ("ridge", "got 0")),
+    ("checks: none", lambda: check_epochs(10, 0), ValueError, ("n_checks", "got 0")),
+    ("checks: epochs", lambda: check_epochs(-1), ValueError, ("epochs", "-1")),
+]
+
+
+@by_name(CASES)
+def test_bad_input(call, error, words):
+    one_clear_error(call, error, words)

@@ -1,11 +1,27 @@
-"""The self-expression layer and its closed form, against slow float64 formulas."""
+"""The self-expression layer and its closed form, against slow float64 formulas; the raw baseline."""
 
 import numpy as np
 import pytest
 import torch
+from bad_input import by_name, one_clear_error
 
+import dmsc
+from dmsc.data.corruption import corrupt
 from dmsc.losses import weighted_squared_error
-from dmsc.self_expression import RIDGES, SelfExpression, choose_ridge, ridge_self_expression
+from dmsc.metrics import clustering_accuracy
+from dmsc.self_expression import (
+    RIDGES,
+    SelfExpression,
+    choose_ridge,
+    coefficients_norm,
+    express,
+    gram_inverse,
+    raw_self_expression,
+    ridge_coefficients,
+    ridge_self_expression,
+    unit_rows,
+)
+from dmsc.spectral import read_labels
 
 
 def slow_ridge(Zs, ridge, zero_diagonal, weights):
@@ -105,10 +121,34 @@ def test_layer_equals_the_plain_formula(zero_diagonal, p):
     Z = torch.randn(6, 3, dtype=torch.float64)
     torch.testing.assert_close(layer(Z), C @ Z)
     torch.testing.assert_close(layer.norm(p), (C.abs() ** p).sum())
+    torch.testing.assert_close(coefficients_norm(C, p), (C.abs() ** p).sum())
     torch.testing.assert_close(layer.coefficients, C)
     (layer(Z).square().sum() + layer.norm(p)).backward()
-    diagonal = layer.weight.grad.diagonal()
-    assert torch.allclose(diagonal, torch.zeros(6, dtype=torch.float64), atol=1e-12) == zero_diagonal
+    assert (layer.weight.grad.diagonal() == 0).all() == zero_diagonal  # not even rounding gets there
+
+
+def test_all_latents_are_expressed_in_one_product():
+    C, Zs = torch.randn(6, 6), [torch.randn(6, d) for d in (3, 1, 4)]
+    for found, Z in zip(express(C, Zs), Zs, strict=True):
+        torch.testing.assert_close(found, C @ Z)
+    rounded = express(C, [Z.bfloat16() for Z in Zs])  # sums in C's precision, whatever encoders compute in
+    assert all(Z.dtype == torch.float32 for Z in rounded)
+    with torch.autocast("cpu", torch.bfloat16):
+        for found, again in zip(express(C, [Z.bfloat16() for Z in Zs]), rounded, strict=True):
+            assert torch.equal(found, again)
+
+
+@pytest.mark.parametrize("zero_diagonal", [True, False])
+def test_the_closed_form_is_made_of_one_inverse(zero_diagonal):
+    rng = np.random.default_rng(2)
+    Zs, weights = [torch.tensor(rng.normal(size=(9, d)), dtype=torch.float32) for d in (3, 5)], [0.3, 2.0]
+    P = gram_inverse(Zs, 0.5, weights)
+    G = sum(v * Z.double().numpy() @ Z.double().numpy().T for v, Z in zip(weights, Zs, strict=True))
+    np.testing.assert_allclose(P, np.linalg.inv(G + 0.5 * np.eye(9)), rtol=1e-10)
+    found = ridge_coefficients(P, 0.5, zero_diagonal)
+    expected = slow_ridge([Z.double().numpy() for Z in Zs], 0.5, zero_diagonal, weights)
+    np.testing.assert_allclose(found, expected, atol=1e-10)
+    assert (found.diagonal() == 0).all() == zero_diagonal
 
 
 def test_initial_value():
@@ -123,3 +163,64 @@ def test_ridge_is_chosen_by_the_held_out_features():
     noisy = clean + 2 * rng.normal(size=clean.shape)
     assert choose_ridge([clean]) == min(RIDGES)
     assert choose_ridge([noisy]) == max(RIDGES)
+
+
+def test_the_penalty_is_the_best_candidate_on_unseen_features():
+    rng = np.random.default_rng(3)
+    X, ridges = rng.normal(size=(20, 12)), (0.1, 2.0, 50.0)
+    order = np.random.default_rng(4).permutation(12)
+    seen, unseen = X[:, order[:6]], X[:, order[6:]]
+    errors = [((unseen - slow_ridge([seen], r / 2, True, [1.0]) @ unseen) ** 2).sum() for r in ridges]
+    assert choose_ridge([X], ridges, seed=4) == ridges[np.argmin(errors)]
+
+
+def test_rows_of_zeros_stay_zero():
+    (rows,) = unit_rows([np.array([[[3.0], [4.0]], [[0.0], [0.0]]])])
+    np.testing.assert_allclose(rows, [[0.6, 0.8], [0.0, 0.0]])
+
+
+def test_raw_self_expression_takes_the_views_that_samples_have():
+    """Missing views are no evidence: clusters are still recovered, and worse with their zeros taken at face value."""
+    data = dmsc.load_dataset(
+        "synthetic", n_samples=90, n_clusters=3, subspace_dim=2, ambient_dim=20, noise=0.0, n_views=3, seed=1
+    )
+    gappy = corrupt(data, missing=0.4)
+    rows = unit_rows(gappy.Xs)
+    C, ridge = raw_self_expression(gappy.Xs, gappy.masks)
+    assert ridge == choose_ridge(rows)
+    np.testing.assert_allclose(C, ridge_self_expression(rows, ridge, masks=gappy.masks))
+    assert clustering_accuracy(data.y, read_labels(C, 3).labels) == 1.0
+    residuals = []
+    for coefficients in (C, raw_self_expression(gappy.Xs)[0]):
+        errors = [((X - coefficients @ X)[mask] ** 2).sum() for X, mask in zip(rows, gappy.masks, strict=True)]
+        residuals.append(sum(errors))
+    assert residuals[0] < residuals[1]
+
+
+X = torch.rand(4, 3)
+TWINS = 1e6 * torch.ones(30, 3)  # duplicates at a scale at which a tiny penalty is nothing
+HALF = torch.tensor([True, True, False, False])
+
+CASES = [
+    ("ridge: zero", lambda: ridge_self_expression([X], 0), ValueError, ("ridge", "got 0")),
+    ("ridge: sizes", lambda: ridge_self_expression([X, X[:3]], 1), ValueError, "[4, 3]"),
+    ("ridge: weights", lambda: ridge_self_expression([X], 1, weights=[1, 2]), ValueError, "2 weights for 1"),
+    ("ridge: nothing", lambda: ridge_self_expression([], 1), ValueError, "0 latents"),
+    ("ridge: masks", lambda: ridge_self_expression([X, X], 1.0, masks=[HALF]), ValueError, "masks must be 2"),
+    ("ridge: too small", lambda: ridge_self_expression([TWINS], 1e-9), ValueError, ("ridge=1e-09", "30 samples")),
+    (
+        "ridge: too small for one pattern",
+        lambda: ridge_self_expression([TWINS, TWINS], 1e-9, masks=[torch.arange(30) < 29, torch.arange(30) > 0]),
+        ValueError,
+        "ridge=1e-09",
+    ),
+    ("ridge: nan", lambda: ridge_self_expression([X * torch.nan], 1.0), ValueError, ("ridge=1", "NaN")),
+    ("ridge: infinite", lambda: gram_inverse([X * 1e300], 0.1, [1.0]), ValueError, ("ridge=0.1", "infinite")),
+    ("choose: one feature", lambda: choose_ridge([np.ones((4, 1))]), ValueError, "two features"),
+    ("layer: no samples", lambda: SelfExpression(0), ValueError, ("n_samples", "got 0")),
+]
+
+
+@by_name(CASES)
+def test_bad_input(call, error, words):
+    one_clear_error(call, error, words)
