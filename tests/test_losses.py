@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from bad_input import by_name, one_clear_error
 
 from dmsc.correlation import Correlation, correlation_deficit
 from dmsc.losses import LossWeights, finetuning_terms, repeat_last, weighted_squared_error
-from dmsc.metrics import objective
 from dmsc.model import SubspaceNetwork
 from dmsc.networks import Architecture, Conv
 
@@ -37,7 +37,6 @@ def test_terms_equal_the_formula(norm):
     assert terms["reconstruction"].item() == pytest.approx(0.6 * errors[0] + 0.1 * errors[1])
     assert terms["regularization"].item() == pytest.approx(2.0 * (np.abs(C) ** norm).sum())
     assert terms["self_expression"].item() == pytest.approx(7.0 * (0.3 * residuals[0] + 0.05 * residuals[1]))
-    assert sum(terms.values()).item() == pytest.approx(objective(Xs, Xs_hat, Zs, C, weights))
 
 
 @pytest.mark.parametrize("norm", [1, 2])
@@ -119,3 +118,59 @@ def test_gradients_of_all_terms_of_cmsc_dcca_equal_finite_differences(masked):
 def test_last_weight_repeats():
     assert repeat_last((0.6, 0.1), 4) == [0.6, 0.1, 0.1, 0.1]
     assert repeat_last((1.0,), 1) == [1.0]
+
+
+@pytest.mark.parametrize("norm", [1, 2])
+def test_a_zero_diagonal_gets_exactly_no_gradient(norm):
+    model, Xs = make()
+    assert model.self_expression.weight.diagonal().abs().min() > 0  # what is to be left out
+    sum(finetuning_terms(model, Xs, LossWeights(norm=norm)).values()).backward()
+    gradient = model.self_expression.weight.grad
+    assert (gradient.diagonal() == 0).all() and (gradient != 0).sum() == 20
+
+
+def test_a_solver_takes_the_place_of_the_parameter():
+    """Its C enters every term, as a function of the latents, and the model's own gets no gradient."""
+    model, Xs = make()
+    weights = LossWeights((0.6, 0.1), (0.3, 0.05), 2.0, 7.0)
+
+    def solve(Zs):
+        return sum(Z @ Z.T for Z in Zs) / 50
+
+    terms = finetuning_terms(model, Xs, weights, solve=solve)
+    C = solve(model.encode(Xs))
+    torch.testing.assert_close(terms["regularization"], 2.0 * C.square().sum())
+    sum(terms.values()).backward()
+    assert model.self_expression.weight.grad is None
+    found = [p.grad.clone() for p in model.autoencoder_parameters()]
+    model.zero_grad()
+    Zs = model.encode(Xs)
+    C = solve(Zs)
+    Zs_hat = [C @ Z for Z in Zs]
+    expected = weighted_squared_error(Xs, model.decode(Zs_hat), (0.6, 0.1)) + 2.0 * C.square().sum()
+    (expected + 7.0 * weighted_squared_error(Zs, Zs_hat, (0.3, 0.05))).backward()
+    for gradient, parameter in zip(found, model.autoencoder_parameters(), strict=True):
+        torch.testing.assert_close(gradient, parameter.grad)
+
+
+def test_the_penalty_of_the_closed_form():
+    assert LossWeights(lambda_regularization=0.5, lambda_self_expression=4.0).ridge == 0.125
+
+
+CASES = [
+    ("norm", lambda: LossWeights(norm=3), ValueError, ("norm", "got 3")),
+    ("negative weight", lambda: LossWeights((1.0, -0.1)), ValueError, ("reconstruction", "-0.1")),
+    ("no weight", lambda: LossWeights(self_expression=()), ValueError, ("self_expression", "()")),
+    ("text", lambda: LossWeights(("a",)), ValueError, ("reconstruction", "'a'")),
+    ("nan", lambda: LossWeights(lambda_regularization=float("nan")), ValueError, ("lambda_regularization", "nan")),
+    ("negative", lambda: LossWeights(lambda_self_expression=-1), ValueError, ("lambda_self_expression", "-1")),
+    ("many weights", lambda: weighted_squared_error([torch.ones(1)], [torch.ones(1)], (1, 2)), ValueError, "(1, 2)"),
+    ("no closed form: p = 1", lambda: LossWeights(norm=1).ridge, ValueError, "norm=1"),
+    ("no closed form: 0", lambda: LossWeights(lambda_regularization=0).ridge, ValueError, "(0, 1.0)"),
+    ("no closed form: by 0", lambda: LossWeights(lambda_self_expression=0).ridge, ValueError, "(1.0, 0)"),
+]
+
+
+@by_name(CASES)
+def test_bad_input(call, error, words):
+    one_clear_error(call, error, words)

@@ -4,12 +4,13 @@ import copy
 
 import pytest
 import torch
+from bad_input import by_name, one_clear_error
 from test_losses import make
 
 from dmsc.correlation import Correlation
 from dmsc.fusion import FUNCTIONS, PLACES, Merge, fusion_plan
 from dmsc.losses import LossWeights, finetuning_terms, weighted_squared_error
-from dmsc.model import SubspaceNetwork, flatten, unflatten
+from dmsc.model import CPU_CHUNK, SubspaceNetwork, flatten, unflatten
 from dmsc.networks import Architecture, Conv
 from dmsc.presets import COIL20_NET
 
@@ -49,8 +50,7 @@ def make_variant(name, n_samples=14, plan=None, architecture=SMALL, **options):
 
 def losses_and_gradients(model, Xs, masks, correlation, reconstruction=(1.0, 0.5, 0.2)):
     """Return the losses of both steps of training, and every parameter's gradients of both."""
-    one = len(model.latent_shapes) if not model.joint else 1
-    weights = LossWeights(reconstruction, (0.7, 0.3, 0.1)[:one], 0.01, 2.0)
+    weights = LossWeights(reconstruction, (0.7, 0.3, 0.1)[: model.n_latents], 0.01, 2.0)
     terms = finetuning_terms(model, Xs, weights, masks=masks, correlation=correlation)
     terms["pretrain"] = weighted_squared_error(Xs, model.autoencode(Xs, masks), reconstruction, masks)
     parameters = list(model.parameters())
@@ -229,3 +229,41 @@ def test_a_network_with_projections_starts_as_the_one_without():
     (with_term, *_), (without, *_) = make_variant("cmsc-dcca"), make_variant("affinity")
     for a, b in zip(with_term.autoencoder_parameters(), without.autoencoder_parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_who_has_which_latent(name):
+    model, Xs, masks, _ = make_variant(name)
+    assert model.n_latents == len(model.encode(Xs)) == (3 if VARIANTS[name][0] == "affinity" else 1)
+    assert model.latent_masks(masks) is (None if model.joint else masks)
+    assert model.latent_masks(None) is None
+
+
+def test_a_cpu_works_in_chunks_with_channels_innermost_and_the_numbers_are_the_same():
+    torch.manual_seed(0)
+    X = torch.rand(CPU_CHUNK + 10, 1, 16, 16)
+    model = SubspaceNetwork([(1, 16, 16)], len(X), SMALL, coefficients_init=1 / len(X))
+    expected = model([X])
+    assert model.chunk_size is None
+    assert model.place("cpu") is model and model.chunk_size == CPU_CHUNK
+    assert any(p.is_contiguous(memory_format=torch.channels_last) and not p.is_contiguous() for p in model.parameters())
+    for found, right in zip(model([X]), expected, strict=True):
+        torch.testing.assert_close(found[0], right[0], rtol=1e-5, atol=1e-5)
+
+
+IMAGES = ((1, 8, 8), (1, 8, 8))
+CASES = [
+    ("chunk_size", lambda: SubspaceNetwork([(3,)], 4, Architecture(), chunk_size=0), ValueError, "chunk_size"),
+    ("samples", lambda: SubspaceNetwork([(3,)], 0, Architecture()), ValueError, ("n_samples", "got 0")),
+    (
+        "correlation of a joint latent",
+        lambda: SubspaceNetwork(IMAGES, 4, Architecture(), plan=fusion_plan("late", 2, 2), correlation=CORRELATION),
+        ValueError,
+        ("correlation", "plan"),
+    ),
+]
+
+
+@by_name(CASES)
+def test_bad_input(call, error, words):
+    one_clear_error(call, error, words)
