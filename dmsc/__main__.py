@@ -117,7 +117,7 @@ def table(arguments: argparse.Namespace) -> int:
         text = (family_table if arguments.family else markdown_table)(records, arguments.metric)
     if arguments.into:
         page = Path(arguments.into)
-        write_text(page, insert_table(page.read_text(encoding="utf-8"), text))
+        write_text(page, insert_table(page.read_text(encoding="utf-8"), text, arguments.name))
     elif arguments.output:
         write_text(arguments.output, text)
     else:
@@ -194,6 +194,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--metric", choices=("acc", "nmi", "ari"), default="acc", help="of the Markdown table")
     command.add_argument("--output", metavar="FILE", help="write it there instead of printing it")
     command.add_argument("--into", metavar="FILE", help="renew the table between the markers of a page")
+    command.add_argument("--name", default="", help="of the table, where the page has several")
     command.set_defaults(act=table)
 
     command = commands.add_parser("reproduce", help="run the notebooks with papermill")

@@ -124,9 +124,10 @@ def test_older_records_become_lines_of_a_study(tmp_path, capsys):
 def test_a_table_is_put_into_a_page(tmp_path):
     assert main([*RUN, *folders(tmp_path)]) == 0
     page = tmp_path / "page.md"
-    page.write_text("before\n<!-- table: begin -->\n<!-- table: end -->\nafter\n")
-    assert main(["table", str(tmp_path / "runs"), "--into", str(page)]) == 0
-    assert "| synthetic | affinity |" in page.read_text() and page.read_text().endswith("after\n")
+    for name in ("", " mine"):
+        page.write_text(f"before\n<!-- table{name}: begin -->\n<!-- table{name}: end -->\nafter\n")
+        assert main(["table", str(tmp_path / "runs"), "--into", str(page), "--name", name]) == 0
+        assert "| synthetic | affinity |" in page.read_text() and page.read_text().endswith("after\n")
 
 
 def test_a_sweep_is_a_command(tmp_path, capsys):

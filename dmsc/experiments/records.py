@@ -321,7 +321,7 @@ def find_runs(names: Iterable[str | Path], store: str | Path = RUNS) -> list[Pat
     """
     files: dict[Path, None] = {}
     for name in names:
-        path = next((path for path in (Path(name), Path(store) / name) if path.exists()), None)
+        path = next((path for path in (Path(store) / name, Path(name)) if path.exists()), None)
         inside = _record_files(Path(store) if path is None else path)
         runs = [file for file in inside if file.suffix == ".json" and (path or fnmatch(file.stem, str(name)))]
         if not runs:

@@ -35,7 +35,6 @@ PUBLISHED: dict[tuple[str, int, str], dict[str, float]] = {
     ("eyaleb_components", 38, "affinity"): {"acc": 0.9922, "nmi": 0.9889, "ari": 0.9838},
     ("eyb_fc", 38, "affinity"): {"acc": 0.9922, "nmi": 0.9889, "ari": 0.9838},
 }
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 SHOWN = METRICS[:3]  # in tables
 RANK = {name: place for place, name in enumerate([*BASELINES, *METHODS])}
 
@@ -216,18 +215,22 @@ def csv_table(records: list[dict]) -> str:
     return pd.DataFrame(summarize(records), dtype=object).to_csv(index=False, lineterminator="\n") if records else ""
 
 
-def insert_table(text: str, table: str) -> str:
-    """Return a text whose part between ``<!-- table: begin -->`` and ``<!-- table: end -->`` is the table.
+def insert_table(text: str, table: str, name: str = "") -> str:
+    """Return a text in which what is between two comments is the table.
+
+    They are ``<!-- table: begin -->`` and ``<!-- table: end -->``, or ``<!-- table NAME: begin -->`` and so on, for a
+    page with several tables.
 
     Raises
     ------
     ValueError
         If the text has no such two lines.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    marks = [f"<!-- {' '.join(['table', *name.split()])}: {place} -->" for place in ("begin", "end")]
+    before, begin, rest = text.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not begin or not end:
-        raise ValueError(f"the text has no place for a table: put the lines {BEGIN!r} and {END!r} there")
+        raise ValueError(f"the text has no place for this table: put the lines {marks[0]!r} and {marks[1]!r} there")
     return f"{before}{begin}\n\n{table}\n{end}{after}"
 
 

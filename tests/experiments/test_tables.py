@@ -205,14 +205,14 @@ def test_insert_table_replaces_only_what_is_between_the_markers():
     one_clear_error(lambda: insert_table("a page", "| new |\n"), ValueError, "table: begin")
 
 
-@pytest.mark.parametrize(
-    ("page", "studies", "render"),
-    [
-        ("README.md", ("papers", "family"), lambda records: markdown_table(of_papers(records))),
-        ("results/README.md", ("family",), family_table),
-    ],
-)
-def test_pages_show_the_tables_of_the_committed_records(page, studies, render):
-    text = (ROOT / page).read_text(encoding="utf-8")
-    records = load_records(*(RESULTS / study for study in studies))
-    assert insert_table(text, render(records)) == text, "the table is out of date: make table"
+def test_a_page_may_have_several_tables():
+    page = "<!-- table a: begin --><!-- table a: end --><!-- table b: begin --><!-- table b: end -->"
+    both = insert_table(insert_table(page, "| one |\n", "a"), "| two |\n", "b")
+    assert both.index("table a: begin") < both.index("| one |") < both.index("table b: begin") < both.index("| two |")
+    one_clear_error(lambda: insert_table(page, "| three |\n", "c"), ValueError, "table c: begin")
+
+
+@pytest.mark.parametrize(("study", "render"), [("papers", markdown_table), ("family", family_table)])
+def test_the_page_of_results_shows_the_tables_of_the_committed_records(study, render):
+    text = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    assert insert_table(text, render(load_records(RESULTS / study)), study) == text, "out of date: make table"
