@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from bad_input import by_name, one_clear_error
 
 from dmsc.correlation import Correlation, canonical_correlations, correlation_deficit
 
@@ -189,3 +190,27 @@ def test_latents_that_are_not_finite_give_nan_and_no_solver_error():
     A = torch.ones(6, 3)
     A[0, 0] = torch.nan
     assert canonical_correlations(A, torch.rand(6, 3)).isnan().all()
+
+
+X, HALF = torch.rand(4, 3), torch.tensor([True, True, False, False])
+CASES = [
+    ("weight", lambda: Correlation(-1.0), ValueError, ("lambda_correlation", "-1")),
+    ("weight False", lambda: Correlation(False), TypeError, ("lambda_correlation", "False")),
+    ("k > p", lambda: Correlation(n_correlations=11), ValueError, ("n_correlations", "got 11")),
+    ("p", lambda: Correlation(projection_dim=0), ValueError, ("projection_dim", "got 0")),
+    ("ridge", lambda: Correlation(covariance_ridge=0), ValueError, ("covariance_ridge", "got 0")),
+    ("samples", lambda: canonical_correlations(X, X[:3]), ValueError, "same two or more samples"),
+    ("one sample", lambda: canonical_correlations(X[:1], X[:1]), ValueError, "two or more"),
+    ("ridge 0", lambda: canonical_correlations(X, X, 0), ValueError, ("ridge", "got 0")),
+    (
+        "no sample in common",
+        lambda: correlation_deficit([X, X], Correlation(1.0, 3, 1), [HALF, ~HALF]),
+        ValueError,
+        "views 0 and 1 share 0 samples",
+    ),
+]
+
+
+@by_name(CASES)
+def test_bad_input(call, error, words):
+    one_clear_error(call, error, words)

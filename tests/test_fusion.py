@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from bad_input import by_name, one_clear_error
 
 from dmsc.fusion import FusionEncoder, Merge, fuse, fusion_plan
 from dmsc.networks import Architecture, Conv, build_encoder
@@ -203,3 +204,25 @@ def test_only_the_hybrid_encoder_tells_views_apart_when_all_streams_have_the_sam
         layer.load_state_dict(encoder.layers[f"0_{name[-1]}"].state_dict())
     Xs = [torch.rand(2, 1, 12, 10) for _ in VIEWS]
     assert torch.allclose(encoder(*Xs), encoder(*(Xs[old] for old in order)), atol=1e-5) == same
+
+
+def encoder(*view_shapes, plan=None):
+    return FusionEncoder(view_shapes, Architecture(), fusion_plan("late", 2, 2) if plan is None else plan, "sum")
+
+
+IMAGES, X = ((1, 8, 8), (1, 8, 8)), torch.rand(4, 3)
+CASES = [
+    ("merge of one stream", lambda: Merge(0, (1,)), ValueError, ("streams", "(1,)")),
+    ("function", lambda: fuse([X, X], "mean"), ValueError, "'mean'"),
+    ("place", lambda: fusion_plan("middle", 2, 3), ValueError, "'middle'"),
+    ("sizes", lambda: encoder((1, 8, 8), (1, 9, 8)), ValueError, ("affinity fusion", "resize")),
+    ("vectors", lambda: encoder((1, 8, 8), (5,)), ValueError, "image views"),
+    ("too deep", lambda: encoder(*IMAGES, plan=[Merge(3, (0, 1))]), ValueError, "deeper"),
+    ("no such stream", lambda: encoder(*IMAGES, plan=[Merge(0, (0, 2))]), ValueError, "[0, 1]"),
+    ("two streams left", lambda: encoder(*IMAGES, plan=[]), ValueError, "one stream"),
+]
+
+
+@by_name(CASES)
+def test_bad_input(call, error, words):
+    one_clear_error(call, error, words)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from bad_input import by_name, one_clear_error
 
 from dmsc.networks import (
     Architecture,
@@ -83,3 +84,25 @@ def test_initialization_and_activations():
     linear = build_encoder((1, 42, 42), LISTING_NET)
     X = torch.randn(2, 1, 42, 42)
     torch.testing.assert_close(linear(X) + linear(-X), 2 * linear(0 * X), rtol=1e-4, atol=1e-5)
+
+
+CASES = [
+    ("kernel", lambda: Conv(3, 0), ValueError, ("kernel", "got 0")),
+    ("channels", lambda: Conv(2.5, 3), TypeError, ("channels", "2.5")),
+    ("padding", lambda: Conv(3, 3, padding="valid"), ValueError, "padding"),
+    ("activation", lambda: Architecture(activation="tanh"), ValueError, ("activation", "'tanh'")),
+    ("empty", lambda: Architecture(()), ValueError, "convolution"),
+    ("width", lambda: Architecture(dense=(3, 0)), ValueError, ("dense", "got 0")),
+    (
+        "image too small",
+        lambda: build_encoder((1, 4, 4), Architecture((Conv(2, 7, padding=1),))),
+        ValueError,
+        ("(4, 4)", "too small"),
+    ),
+    ("other size back", lambda: build_decoder((1, 8, 8), LISTING_NET), ValueError, ("(1, 8, 8)", "padding='same'")),
+]
+
+
+@by_name(CASES)
+def test_bad_input(call, error, words):
+    one_clear_error(call, error, words)
