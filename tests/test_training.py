@@ -6,15 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from bad_input import by_name, one_clear_error
 from sklearn.linear_model import Lasso
 from test_model import SMALL, VARIANTS, make_variant
 
-from dmsc.devices import as_tensors, resolve_device, seed_everything
+from dmsc.correlation import Correlation
+from dmsc.devices import seed_everything
 from dmsc.losses import LossWeights, finetuning_terms, weighted_squared_error
 from dmsc.model import SubspaceNetwork
 from dmsc.networks import Architecture, Conv
-from dmsc.optimization import schedule_factor, shrink
-from dmsc.training import finetune, pretrain
+from dmsc.solvers.closed_form import finetune_closed_form
+from dmsc.training import batches, finetune, make_optimizer, pretrain, schedule_factor, shrink
 
 WEIGHTS = LossWeights((1.0, 0.5), (1.0,), 1.0, 2.0)
 
@@ -42,13 +44,32 @@ def test_one_finetuning_step_is_one_adam_step():
     """Adam's first step moves every parameter by learning_rate * gradient / (|gradient| + eps)."""
     model, Xs = make()
     expected = copy.deepcopy(model)
-    expected.self_expression.set_coefficients(expected.self_expression.coefficients)  # the unused diagonal becomes 0
     sum(finetuning_terms(expected, Xs, WEIGHTS).values()).backward()
-    expected.self_expression.weight.grad.fill_diagonal_(0)  # autograd leaves rounding there
     finetune(model, Xs, epochs=1, weights=WEIGHTS, learning_rate=0.01, progress=False)
     for found, reference in zip(model.parameters(), expected.parameters(), strict=True):
         gradient = reference.grad
         torch.testing.assert_close(found, reference - 0.01 * gradient / (gradient.abs() + 1e-8), rtol=1e-4, atol=1e-6)
+    diagonal = model.self_expression.weight.diagonal()
+    assert torch.equal(diagonal, expected.self_expression.weight.diagonal())  # a zero diagonal is no parameter
+
+
+@pytest.mark.parametrize("norm", [1, 2])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_finetuning_minimizes_the_terms_of_every_variant(name, masked, norm):
+    """Adam gets their gradient by autograd; for p = 1 without the norm's, which has a step of its own."""
+    model, Xs, masks, correlation = make_variant(name, chunk_size=5)
+    options = {"masks": masks if masked else None, "correlation": correlation}
+    weights = LossWeights((1.0, 0.5, 0.2), (0.7, 0.3, 0.1)[: model.n_latents], 0.01, 2.0, norm)
+    terms = finetuning_terms(model, Xs, weights, **options)
+    smooth = sum(term for name, term in terms.items() if norm == 2 or name != "regularization")
+    expected = torch.autograd.grad(smooth, list(model.parameters()))
+    history = finetune(model, Xs, epochs=1, weights=weights, progress=False, **options)
+    for parameter, gradient in zip(model.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-12)
+    assert list(history) == [*terms, "loss"]
+    for name, term in terms.items():
+        assert history[name] == [pytest.approx(term.item(), rel=1e-9)]
 
 
 def test_history_holds_every_term_and_their_sum():
@@ -145,7 +166,7 @@ def test_proximal_steps_solve_the_lasso():
     np.testing.assert_allclose(gradient[C != 0], -np.sign(C[C != 0]), atol=1e-5)
     np.fill_diagonal(gradient, 0)
     assert np.abs(gradient[C == 0]).max() < 1
-    assert not model.self_expression.weight.diagonal().any()  # no gradient, and no way back
+    assert not C.diagonal().any()
 
 
 def test_adam_on_the_subgradient_leaves_no_zero():
@@ -243,19 +264,6 @@ def test_progress_is_quiet_when_not_a_terminal(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_devices_and_tensors(synthetic_views):
-    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    (X,) = as_tensors(synthetic_views, scale=2.0)
-    assert X.dtype == torch.float32 and torch.equal(X, 2 * torch.tensor(synthetic_views[0]))
-
-
-@pytest.fixture
-def synthetic_views():
-    X = torch.rand(3, 4).numpy()
-    X.setflags(write=False)  # as in a Dataset
-    return [X]
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_agrees_with_the_cpu():
     model, Xs = make()
@@ -295,10 +303,28 @@ def test_the_cosine_schedule_rises_then_falls_to_0():
     assert schedule_factor("cosine", 0, 1) > 0
 
 
-@pytest.mark.parametrize("solver", ["adam", "closed-form"])
-def test_a_schedule_is_resumed_where_it_stopped(tmp_path, solver):
+def test_optimizers_remember_the_rate_that_a_schedule_multiplies():
+    parameters = [torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(3))]
+    optimizer = make_optimizer(iter(parameters), 0.01)
+    (group,) = optimizer.param_groups
+    assert group["params"] == parameters and group["lr"] == group["initial_lr"] == 0.01
+
+
+def test_batches_are_all_samples_once_in_an_order_of_their_seed():
+    device = torch.device("cpu")
+    for whole in (None, 12, 99):
+        assert batches(12, whole, torch.Generator(), device) == [slice(None)]
+    first, again, other = (batches(12, 5, torch.Generator().manual_seed(seed), device) for seed in (0, 0, 1))
+    assert [len(rows) for rows in first] == [5, 5, 2]
+    assert sorted(torch.cat(first).tolist()) == list(range(12))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(torch.cat(first), torch.cat(other))
+
+
+@pytest.mark.parametrize("finetune", [finetune, finetune_closed_form], ids=["adam", "closed-form"])
+def test_a_schedule_is_resumed_where_it_stopped(tmp_path, finetune):
     model, Xs = make()
-    options = {"weights": WEIGHTS, "schedule": "cosine", "learning_rate": 0.01, "solver": solver, "progress": False}
+    options = {"weights": WEIGHTS, "schedule": "cosine", "learning_rate": 0.01, "progress": False}
 
     class Stop(Exception):
         pass
@@ -315,3 +341,44 @@ def test_a_schedule_is_resumed_where_it_stopped(tmp_path, solver):
     assert finetune(start, Xs, epochs=12, **files, **options) == whole
     for found, expected in zip(start.parameters(), model.parameters(), strict=True):
         assert torch.equal(found, expected)
+
+
+NAN, X, HALF = float("nan"), torch.rand(4, 3), torch.tensor([True, True, False, False])
+
+
+def network(n_samples=4, views=1):
+    return SubspaceNetwork([(3,)] * views, n_samples, Architecture(dense=(2,)))
+
+
+def tune(**options):
+    return finetune(network(), [X], **{"epochs": 1, "weights": LossWeights(), "progress": False, **options})
+
+
+def train(model, Xs, **options):
+    return pretrain(model, Xs, **{"epochs": 1, "progress": False, **options})
+
+
+CASES = [
+    ("epochs", lambda: tune(epochs=-1), ValueError, ("epochs", "-1")),
+    ("epochs, text", lambda: tune(epochs="9"), TypeError, ("epochs", "'9'")),
+    ("rate", lambda: tune(learning_rate=0), ValueError, ("learning_rate", "got 0")),
+    ("every", lambda: tune(checkpoint_every=0), ValueError, ("checkpoint_every", "got 0")),
+    ("schedule", lambda: tune(schedule="step"), ValueError, ("schedule", "'step'")),
+    ("precision", lambda: tune(precision="fp8"), ValueError, ("precision", "'fp8'")),
+    ("tf32 on the CPU", lambda: tune(precision="tf32"), ValueError, ("tf32", "'cpu'")),
+    ("tolerance", lambda: tune(tolerance=0), ValueError, ("tolerance", "got 0")),
+    ("pre-training's tolerance", lambda: train(network(), [X], tolerance=-1), ValueError, ("tolerance", "-1")),
+    ("batch", lambda: train(network(), [X], batch_size=0), ValueError, ("batch_size", "got 0")),
+    ("views", lambda: train(network(views=2), [X]), ValueError, ("2 views", "hold 1")),
+    ("unequal views", lambda: train(network(views=2), [X, X[:3]]), ValueError, "[4, 3]"),
+    ("samples", lambda: finetune(network(5), [X], epochs=1, weights=LossWeights()), ValueError, ("5 samples", "4")),
+    ("diverged", lambda: train(network(), [X * NAN]), ValueError, ("nan", "epoch 1", "learning rate")),
+    ("no projections", lambda: tune(correlation=Correlation()), ValueError, "projections"),
+    ("masks' length", lambda: tune(masks=[HALF[:3]]), ValueError, ("masks", "4 bool")),
+    ("masks of numbers", lambda: train(network(), [X], masks=[HALF.int()]), ValueError, ("masks", "int32")),
+]
+
+
+@by_name(CASES)
+def test_bad_input(call, error, words):
+    one_clear_error(call, error, words)
