@@ -44,6 +44,11 @@ def save_checkpoint(
         Plain values; a checkpoint only goes on under the configuration that it was written with.
     generator : torch.Generator, optional
         The order of mini-batches.
+
+    Raises
+    ------
+    OSError
+        If the file can't be written, on a full disk for instance. What was there before is still there.
     """
     rng = {"torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
     if generator is not None:
@@ -59,7 +64,10 @@ def save_checkpoint(
         "config": config,
     }
     with replacing(path) as temporary:
-        torch.save(content, temporary)
+        try:
+            torch.save(content, temporary)
+        except RuntimeError:  # PyTorch's word for anything that goes wrong with a file
+            raise OSError(f"{path} could not be written: is the disk full?") from None
 
 
 def load_checkpoint(

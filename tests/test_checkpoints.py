@@ -1,7 +1,11 @@
 """Checkpoints: whole or absent, and never used where they don't belong."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
+from bad_input import by_name, one_clear_error
 from torch import nn
 
 from dmsc.checkpoints import load_checkpoint, save_checkpoint
@@ -39,6 +43,38 @@ def test_a_failed_write_keeps_the_old_file(path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         save_checkpoint(path, epoch=4, history={}, **parts())
     assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["AE2.pt"]
+
+
+#: What a process finds when the disk fills up in the midst of a checkpoint: PyTorch's writer raises no OSError there.
+FULL_DISK = """
+import resource, signal, sys
+import torch
+from dmsc.checkpoints import save_checkpoint
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+model = torch.nn.Linear(200, 200)
+optimizer = torch.optim.Adam(model.parameters())
+try:
+    save_checkpoint(sys.argv[1], step="finetune", epoch=4, model=model, optimizer=optimizer, history={}, config={})
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits on the size of files")
+@pytest.mark.parametrize("size", [0, 1000, 100_000])
+def test_a_full_disk_is_one_line_and_leaves_the_old_file_alone(path, size):
+    before = path.read_bytes()
+    run = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, path, str(size)], capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0 and run.stderr == ""
+    (line,) = run.stdout.splitlines()
+    assert str(path) in line and "disk" in line
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["AE2.pt"]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "text", "foreign"])
@@ -49,12 +85,29 @@ def test_unreadable_files_are_refused(path, damage):
         path.write_text("not a checkpoint")
     else:
         torch.save({"weights": torch.ones(2)}, path)
-    with pytest.raises(ValueError, match="AE2.pt is not a readable checkpoint"):
-        load_checkpoint(path, **parts())
+    one_clear_error(lambda: load_checkpoint(path, **parts()), ValueError, "AE2.pt is not a readable checkpoint")
 
 
-def test_other_step_or_configuration_is_refused(path):
-    with pytest.raises(ValueError, match="holds 'finetune'"):
-        load_checkpoint(path, **{**parts(), "step": "pretrain"})
-    with pytest.raises(ValueError, match="a: 1 -> 2"):
-        load_checkpoint(path, **parts({"a": 2}))
+def test_other_step_or_configuration_is_refused_and_nothing_changed(path):
+    fresh = {**parts(), "step": "pretrain"}
+    before = fresh["model"].weight.detach().clone()
+    one_clear_error(lambda: load_checkpoint(path, **fresh), ValueError, ("AE2.pt", "'finetune'", "'pretrain'"))
+    assert torch.equal(fresh["model"].weight, before)
+    one_clear_error(lambda: load_checkpoint(path, **parts({"a": 2})), ValueError, ("AE2.pt", "a: 1 -> 2"))
+    one_clear_error(lambda: load_checkpoint(path, **parts({"a": 1, "b": 3})), ValueError, "b: None -> 3")
+
+
+CASES = [
+    ("missing", lambda: load_checkpoint("AE.pt", **parts()), ValueError, ("AE.pt", "FileNotFoundError")),
+    (
+        "a folder in a file",
+        lambda: save_checkpoint(f"{__file__}/AE.pt", epoch=1, history={}, **parts()),
+        FileExistsError,
+        __file__,
+    ),
+]
+
+
+@by_name(CASES)
+def test_bad_input(call, error, words):
+    one_clear_error(call, error, words)

@@ -1,17 +1,23 @@
-"""Devices, seeds and precision."""
+"""Devices, memory, seeds and precision."""
 
+import os
+import random
+
+import numpy as np
 import pytest
 import torch
+from bad_input import one_clear_error
 from test_model import make_variant
 
-from dmsc.devices import precision, resolve_device
+from dmsc.devices import as_tensors, available_memory, precision, resolve_device, seed_everything
 from dmsc.losses import LossWeights
 from dmsc.model import SubspaceNetwork
 from dmsc.presets import LISTING_NET
+from dmsc.solvers.closed_form import finetune_closed_form
 from dmsc.training import finetune, pretrain
 
 
-def losses(name, solver="adam"):
+def losses(name, finetune):
     """Return the losses of both steps of training a small network of the listing's kind."""
     torch.manual_seed(0)
     model = SubspaceNetwork([(1, 42, 42)] * 2, 20, LISTING_NET, zero_diagonal=True, chunk_size=7)
@@ -19,12 +25,12 @@ def losses(name, solver="adam"):
     Xs = [torch.rand(20, 1, 42, 42) for _ in range(2)]
     options = {"precision": name, "progress": False}
     first = pretrain(model, Xs, epochs=4, batch_size=10, **options)
-    return [*first["loss"], *finetune(model, Xs, epochs=4, weights=LossWeights(), solver=solver, **options)["loss"]]
+    return [*first["loss"], *finetune(model, Xs, epochs=4, weights=LossWeights(), **options)["loss"]]
 
 
-@pytest.mark.parametrize("solver", ["adam", "closed-form"])
-def test_bf16_trains_as_float32_does_to_its_own_rounding(solver):
-    fine, coarse = losses("float32", solver), losses("bf16", solver)
+@pytest.mark.parametrize("finetune", [finetune, finetune_closed_form], ids=["adam", "closed-form"])
+def test_bf16_trains_as_float32_does_to_its_own_rounding(finetune):
+    fine, coarse = losses("float32", finetune), losses("bf16", finetune)
     assert fine != coarse
     assert coarse == pytest.approx(fine, rel=0.02)
 
@@ -49,13 +55,85 @@ def test_what_was_set_before_comes_back():
         assert not torch.is_autocast_enabled("cpu")
 
 
-@pytest.mark.parametrize(("name", "words"), [("fp8", "fp8"), ("tf32", "for CUDA devices, got 'cpu'")])
+@pytest.mark.parametrize(("name", "words"), [("fp8", "'fp8'"), ("tf32", ("tf32", "'cpu'"))])
 def test_precisions_that_there_are_not(name, words):
-    with pytest.raises(ValueError, match=words), precision(name, "cpu"):
-        pass
+    one_clear_error(lambda: precision(name, "cpu").__enter__(), ValueError, words)
 
 
-@pytest.mark.parametrize("name", ["tpu9", "gpu"])
-def test_unknown_devices_are_named(name):
-    with pytest.raises(ValueError, match=name):
-        resolve_device(name)
+@pytest.mark.parametrize("name", ["tpu9", "gpu", "mps", "xla", "meta", "cuda:99", "", 3.5])
+def test_devices_that_there_are_not(name):
+    one_clear_error(lambda: resolve_device(name), ValueError, (repr(name), "'auto'", "'cpu'"))
+
+
+def test_devices_that_there_are():
+    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert resolve_device("cpu") == resolve_device(torch.device("cpu")) == torch.device("cpu")
+
+
+def test_cards_are_counted(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [str(resolve_device(name)) for name in ("auto", "cuda", "cuda:1")] == ["cuda", "cuda", "cuda:1"]
+    one_clear_error(lambda: resolve_device("cuda:2"), ValueError, ("'cuda:2'", "'cuda:1'"))
+    one_clear_error(lambda: resolve_device("mps"), ValueError, "'mps'")
+
+
+def test_free_memory_is_known_on_linux():
+    free = available_memory(torch.device("cpu"))
+    if os.path.exists("/proc/meminfo"):
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        assert 50 * 2**20 < free <= total  # these tests run in more than 50 MiB
+    else:
+        assert free is None
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"/proc/meminfo": "MemTotal: 9 kB\nMemAvailable:    2000 kB\n"}, 2000 * 1024),
+        ({"/proc/meminfo": "MemTotal: 9 kB\n"}, None),  # a kernel that doesn't say
+        ({}, None),
+        (
+            {
+                "/proc/meminfo": "MemAvailable: 2000 kB\n",
+                "/sys/fs/cgroup/memory.max": "1000000\n",
+                "/sys/fs/cgroup/memory.current": "700000\n",
+                "/sys/fs/cgroup/memory.stat": "anon 5\ninactive_file 20000\n",
+            },
+            320_000,  # what a container may still take; files that it has read give way
+        ),
+        (
+            {
+                "/proc/meminfo": "MemAvailable: 2000 kB\n",
+                "/sys/fs/cgroup/memory.max": "max\n",
+                "/sys/fs/cgroup/memory.current": "700000\n",
+            },
+            2000 * 1024,
+        ),
+    ],
+)
+def test_free_memory_as_linux_says_it(files, expected, monkeypatch):
+    def read_text(path, *args, **kwargs):
+        if str(path) not in files:
+            raise FileNotFoundError(path)
+        return files[str(path)]
+
+    monkeypatch.setattr("pathlib.Path.read_text", read_text)
+    assert available_memory(torch.device("cpu")) == expected
+
+
+def test_views_become_tensors_of_their_own():
+    X = np.random.default_rng(0).random((3, 4))
+    X.setflags(write=False)  # as in a Dataset
+    (found,) = as_tensors([X], scale=2.0)
+    assert found.dtype == torch.float32 and torch.equal(found, torch.tensor(2 * X).float())
+    found.zero_()
+    assert X.any()
+
+
+def test_a_seed_is_every_generators():
+    drawn = []
+    for _ in range(2):
+        seed_everything(2**32 - 1)
+        drawn.append((random.random(), np.random.random(), torch.rand(3).tolist()))
+    assert drawn[0] == drawn[1]
