@@ -48,9 +48,10 @@ lint: env ## rules, format and types
 notebooks: env ## run the notebooks with their defaults and store the outputs in notebooks/
 	$(RUN) dmsc reproduce --store --jobs $(JOBS) $(ARGS)
 
-table: env ## renew the tables of results/README.md from the studies' records
-	$(RUN) dmsc table papers --into results/README.md --name papers $(ARGS)
-	$(RUN) dmsc table family --family --into results/README.md --name family $(ARGS)
+table: env ## renew the tables of README.md and results/README.md from the studies' records
+	$(RUN) dmsc table papers family --papers --layout brief --into README.md $(ARGS)
+	$(RUN) dmsc table papers family --papers --into results/README.md --name papers $(ARGS)
+	$(RUN) dmsc table family --layout family --into results/README.md --name family $(ARGS)
 
 bench: env ## measure epochs, the spectral step and growth on the CPU (under ten minutes)
 	cd benchmarks && for script in epochs spectral scaling; do ../$(VENV)/bin/python $$script.py $(ARGS) || exit 1; done
@@ -62,7 +63,7 @@ bench-gpu: env ## the same on CUDA
 lab: env ## open JupyterLab at the first notebook
 	$(RUN) jupyter lab notebooks/00_start_here.ipynb $(ARGS)
 
-clean: ## remove caches and results/notebooks; records, checkpoints and data stay
+clean: ## remove caches and results/notebooks; runs, records and data stay
 	rm -rf results/notebooks build dist .pytest_cache .ruff_cache
 	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -prune -exec rm -rf {} +
 

@@ -27,11 +27,20 @@ from .experiments.records import (
 from .experiments.run import run_experiment, run_id
 from .experiments.studies import read_study
 from .experiments.sweep import sweep
-from .experiments.tables import csv_table, family_table, insert_table, markdown_table, metrics_text, of_papers
+from .experiments.tables import (
+    brief_table,
+    csv_table,
+    family_table,
+    insert_table,
+    markdown_table,
+    metrics_text,
+    of_papers,
+)
 from .pages import running
 from .paths import write_text
 from .presets import BASELINES, METHODS, preset
 
+LAYOUTS = {"papers": markdown_table, "brief": brief_table, "family": family_table}
 #: What may go wrong without being a fault of this package: one line, no traceback. And what PyTorch has no class for.
 EXPECTED = (ValueError, TypeError, OSError, ImportError, MemoryError, torch.OutOfMemoryError, torch.linalg.LinAlgError)
 OUT_OF_DISK = r"inline_container|PytorchStreamWriter"  # of torch.save, in vain
@@ -114,7 +123,7 @@ def table(arguments: argparse.Namespace) -> int:
     if arguments.format == "csv":
         text = csv_table(records)
     else:
-        text = (family_table if arguments.family else markdown_table)(records, arguments.metric)
+        text = LAYOUTS[arguments.layout](records, arguments.metric)
     if arguments.into:
         page = Path(arguments.into)
         write_text(page, insert_table(page.read_text(encoding="utf-8"), text, arguments.name))
@@ -189,7 +198,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("records", nargs="*", default=[RUNS], metavar="STUDY", help="or folders, files; default: runs")
     command.add_argument("--results", default=RESULTS, metavar="FOLDER", help="of the studies, default: results")
     command.add_argument("--format", choices=("markdown", "csv"), default="markdown")
-    command.add_argument("--family", action="store_true", help="every method, one table per dataset")
+    command.add_argument("--layout", choices=[*LAYOUTS], default="papers", help="all columns; few; a table per dataset")
     command.add_argument("--papers", action="store_true", help="only settings for which a paper states the epochs")
     command.add_argument("--metric", choices=("acc", "nmi", "ari"), default="acc", help="of the Markdown table")
     command.add_argument("--output", metavar="FILE", help="write it there instead of printing it")

@@ -97,7 +97,7 @@ def test_finished_runs_move_into_a_study(tmp_path, capsys):
     (record,) = load_records(tmp_path / "results" / "mine" / "synthetic.jsonl")
     assert record["run"] == name and not list((tmp_path / "runs").glob("*.json"))
     capsys.readouterr()
-    assert main(["table", "mine", *results, "--family"]) == 0
+    assert main(["table", "mine", *results, "--layout", "family"]) == 0
     assert "### synthetic (3 clusters)" in capsys.readouterr().out
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,17 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES = sorted((ROOT / "dmsc").glob("*.py"))
+MODULES = sorted((ROOT / "dmsc").rglob("*.py"))
+ROOMS = ("data", "solvers", "plots", "experiments", "pages")
+FACES = ("__init__", "__main__", "estimators")  # of dmsc/ itself, which may look into any room
+MAY_IMPORT = {  # rooms that a room may look into, beside dmsc/ itself
+    "data": set(),
+    "solvers": set(),
+    "plots": {"data"},
+    "experiments": {"data", "solvers"},
+    "pages": {"data", "experiments"},
+}
+LIMIT = 250  # lines of code per file: without docstrings, comments and blank lines
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 JUPYTER = "IPython ipykernel ipywidgets jupyter_client jupyter_core jupyterlab nbclient nbformat papermill"
 IMPORT_NAMES = {"scikit-learn": "sklearn", "pyyaml": "yaml"}
@@ -111,16 +123,79 @@ def imported(tree):
             yield node.module.split(".")[0]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def name_of(path):
+    """The dotted name of a module of the package."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def code_lines(text):
+    """How many lines hold code: no docstrings, comments or blank lines."""
+    lines = set()
+    layout = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in layout:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in documented(ast.parse(text)):
+        lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return len(lines)
+
+
+def documented(tree):
+    """The nodes that have a docstring."""
+    kinds = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
+    return [node for node in ast.walk(tree) if isinstance(node, kinds) and ast.get_docstring(node)]
+
+
+def relative_imports(path):
+    """Every (module of dmsc, imported name) of a file."""
+    package = name_of(path).split(".") if path.stem == "__init__" else name_of(path).split(".")[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) - node.level + 1]
+            for alias in node.names:
+                yield ".".join([*base, *(node.module or "").split(".")]).rstrip("."), alias.name
+
+
+def test_lines_of_code_are_counted_without_prose():
+    assert code_lines('"""Doc."""\n\n# why\nx = [\n    1,\n]  # list\n\ndef f():\n    """Doc."""\n    return x\n') == 5
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_module_is_short_documented_and_declares_what_it_imports(path):
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text)
-    assert len(text.splitlines()) < 300
+    assert code_lines(text) <= LIMIT
     assert ast.get_docstring(tree)
     required = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
     declared = {IMPORT_NAMES.get(name, name) for name in required}
     foreign = set(imported(tree)) - set(sys.stdlib_module_names) - {"dmsc"}
     assert foreign - set(JUPYTER.split()) <= declared
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_docstrings_are_plain_text(path):
+    """JupyterLab's ? shows them as they are written."""
+    for node in documented(ast.parse(path.read_text(encoding="utf-8"))):
+        marked = re.search(r":(?:func|class|mod|data|meth|attr|ref|math):`|\.\. [a-z]+::", ast.get_docstring(node))
+        assert marked is None, f"{getattr(node, 'name', 'module')}: {marked[0]}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_go_one_way_and_take_no_private_name(path):
+    parts = name_of(path).split(".")
+    room = parts[1] if len(parts) > 1 and parts[1] in ROOMS else ""
+    for module, name in relative_imports(path):
+        assert not name.startswith("_") or name == "__version__", f"{module}.{name} is private"
+        there = module.split(".")[1] if "." in module else name
+        if there not in ROOMS or there == room or path.stem in FACES and not room:
+            continue
+        assert room and there in MAY_IMPORT[room], f"{name_of(path)} looks into {there}/"
+
+
+def test_every_room_has_tests():
+    for room in ROOMS:
+        assert list((ROOT / "tests" / room).glob("test_*.py")), room
 
 
 def test_imports_and_says_what_is_missing_without_jupyter():
@@ -131,8 +206,8 @@ class Hook:
         if name.split(".")[0] in {JUPYTER.split()!r}:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Hook())
-for name in {[path.stem for path in MODULES]!r}:
-    importlib.import_module("dmsc." + name)
+for name in {[name_of(path) for path in MODULES if path.stem != "__main__"]!r}:
+    importlib.import_module(name)
 for name in {JUPYTER.split()!r}:
     sys.modules[name] = None
 sys.exit(importlib.import_module("dmsc.__main__").main(["reproduce"]))

@@ -21,11 +21,9 @@ from ..selection import select
 from ..spectral import Labels
 from ..training import History
 from .fitting import Fit, fit_baseline, fit_network, used_views
-from .records import environment, peak_memory_mb, thin
+from .records import FORMAT, environment, peak_memory_mb, thin
 
-__all__ = ["FORMAT", "Experiment", "describe", "run_experiment", "run_id", "run_name"]
-
-FORMAT = 3  # of records
+__all__ = ["Experiment", "describe", "run_experiment", "run_id", "run_name"]
 
 
 @dataclass(frozen=True)

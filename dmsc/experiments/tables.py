@@ -14,6 +14,7 @@ from .records import METRICS, READINGS, records_frame
 
 __all__ = [
     "PUBLISHED",
+    "brief_table",
     "csv_table",
     "family_table",
     "insert_table",
@@ -191,6 +192,20 @@ def family_table(records: list[dict], metric: str = "acc") -> str:
         ]
         texts.append(f"{title}\n\n{_markdown(head, lines, [row['settings'] for row in rows])}")
     return "\n\n".join(texts) + "\n"
+
+
+def brief_table(records: list[dict], metric: str = "acc") -> str:
+    """Render the first impression of `markdown_table`: what is published, both readings, and the raw data."""
+    head = ["dataset", "method", "epochs (paper's)", "seeds", "paper reports"]
+    head += [f"{metric.upper()}, plain affinity", "paper's reading", "raw data, paper's reading"]
+    rows = summarize(records)
+    lines = []
+    for row in rows:
+        published = PUBLISHED.get((row["dataset"], row["n_clusters"], row["method"]), {}).get(metric)
+        cells = [row["dataset"], row["method"], f"{row['epochs'] or '–'} ({row['of_paper'] or '–'})", row["seeds"]]
+        cells += ["–" if published is None else f"{100 * published:.1f}"]
+        lines.append([*cells, *(_percent(row, f"{reading}_{metric}") for reading in ("plain", "paper", "raw_paper"))])
+    return _markdown(head, lines, [row["settings"] for row in rows]) + "\n"
 
 
 def _markdown(head: list[str], lines: list[list], settings: list[str]) -> str:
