@@ -11,6 +11,7 @@ from test_records import record
 from dmsc.experiments.records import RESULTS, load_records
 from dmsc.experiments.tables import (
     PUBLISHED,
+    brief_table,
     csv_table,
     family_table,
     insert_table,
@@ -212,7 +213,24 @@ def test_a_page_may_have_several_tables():
     one_clear_error(lambda: insert_table(page, "| three |\n", "c"), ValueError, "table c: begin")
 
 
-@pytest.mark.parametrize(("study", "render"), [("papers", markdown_table), ("family", family_table)])
-def test_the_page_of_results_shows_the_tables_of_the_committed_records(study, render):
-    text = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
-    assert insert_table(text, render(load_records(RESULTS / study)), study) == text, "out of date: make table"
+REPRODUCTIONS = ("papers", "family")  # of which those rows are shown for which a paper states the epochs
+TABLES = [
+    ("README.md", "", brief_table, REPRODUCTIONS),
+    ("results/README.md", "papers", markdown_table, REPRODUCTIONS),
+    ("results/README.md", "family", family_table, ("family",)),
+]
+
+
+@pytest.mark.parametrize(("page", "name", "render", "studies"), TABLES, ids=[f"{t[0]} {t[1]}" for t in TABLES])
+def test_pages_show_the_tables_of_the_committed_records(page, name, render, studies):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    records = load_records(*(RESULTS / study for study in studies))
+    records = of_papers(records) if studies == REPRODUCTIONS else records
+    assert insert_table(text, render(records), name) == text, "out of date: make table"
+
+
+def test_the_brief_table_has_what_is_published_beside_both_readings():
+    made = record(0, 0.5)
+    made["config"] |= {"dataset": "orl", "n_clusters": 40}
+    made["config"]["method"]["name"] = "dsc-l2"
+    assert "| 86.0 | 50.0 |" in brief_table([made])
