@@ -21,7 +21,7 @@ from sklearn.metrics import pairwise_distances_argmin
 from threadpoolctl import threadpool_limits
 
 from ..checks import SEED_LIMIT, integer, one_of, positive_number
-from ..self_expression import unit_rows
+from ..self_expression import gram_inverse, unit_rows
 from ..spectral import kmeans_labels
 
 __all__ = [
@@ -107,17 +107,8 @@ class AnchorSolver:
     """
 
     def __init__(self, As: Sequence[torch.Tensor], ridge: float, weights: Sequence[float]):
-        wide = [A.double() for A in As]
-        gram = sum(v * A @ A.T for v, A in zip(weights, wide, strict=True))
-        ridge = ridge * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-        try:
-            self.P = torch.cholesky_inverse(torch.linalg.cholesky(gram + ridge))  # (m, m)
-        except torch.linalg.LinAlgError:
-            what = "too ill-conditioned for this ridge" if gram.isfinite().all() else "not finite"
-            raise ValueError(
-                f"the Gram matrix of the anchors is {what}: raise the ridge, or in training lower the learning rate"
-            ) from None
-        self.maps = [v * A.T @ self.P for v, A in zip(weights, wide, strict=True)]  # (d_l, m) each
+        self.P = gram_inverse(As, ridge, weights)  # (m, m), or what is wrong with the ridge
+        self.maps = [v * A.double().T @ self.P for v, A in zip(weights, As, strict=True)]  # (d_l, m) each
 
     def __call__(self, Zs: Sequence[torch.Tensor], own: torch.Tensor | None = None) -> torch.Tensor:
         """Return C (n, m) for latents (n, d_l); ``own`` (n,) says which anchor each sample is, -1 for none."""

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from bad_input import one_clear_error
 from scipy.linalg import eigh
 
 import dmsc
-from dmsc.clustering import unit_rows
 from dmsc.metrics import clustering_accuracy
-from dmsc.self_expression import ridge_self_expression
-from dmsc.solvers import anchored_graph
+from dmsc.self_expression import ridge_self_expression, unit_rows
+from dmsc.solvers import anchors as module
 from dmsc.solvers.anchors import (
+    AnchorSolver,
     anchored_affinity_factor,
     anchored_clustering,
     anchored_embedding,
@@ -87,7 +88,7 @@ def test_float32_result_is_the_rounded_float64_one():
 
 @pytest.mark.parametrize("ratio", [0.1, 0.5, 0.9, 1.0])
 def test_thresholding_of_rows_is_that_of_columns(ratio, monkeypatch):
-    monkeypatch.setattr(anchored_graph, "BLOCK", 4)
+    monkeypatch.setattr(module, "BLOCK", 4)
     square = RNG.integers(-3, 4, (9, 9)).astype(float)  # with ties
     square[2] = 0
     before = square.copy()
@@ -104,7 +105,7 @@ def test_factor_is_that_of_the_affinity():
 
 
 def test_embedding_is_that_of_the_normalized_affinity(monkeypatch):
-    monkeypatch.setattr(anchored_graph, "BLOCK", 6)
+    monkeypatch.setattr(module, "BLOCK", 6)
     F = anchored_affinity_factor(C)
     W = F @ F.T
     root = 1 / np.sqrt(W.sum(1))
@@ -130,7 +131,7 @@ def test_rows_and_columns_of_zeros_do_no_harm():
 
 @pytest.mark.parametrize("limit", [1000, 60])
 def test_subspaces_are_found(limit, monkeypatch):
-    monkeypatch.setattr(anchored_graph, "KMEANS_LIMIT", limit)  # 60: k-means sees a part
+    monkeypatch.setattr(module, "KMEANS_LIMIT", limit)  # 60: k-means sees a part
     data = subspaces()
     rows = unit_rows(data.Xs)
     anchored = anchored_ridge(rows, choose_anchors(data.Xs, 60), 0.1, dtype=torch.float32)
@@ -142,31 +143,48 @@ def test_subspaces_are_found(limit, monkeypatch):
     assert not anchored_clustering(anchored, 1).any()
 
 
-BAD = [
-    (lambda: choose_anchors([ZS[0]], 24), "n_anchors must be an integer from 1 to 23, got 24"),
-    (lambda: choose_anchors([ZS[0]], 0), "got 0"),
-    (lambda: choose_anchors([ZS[0]], 2, method="best"), "method must be one of 'kmeans', 'random', got 'best'"),
-    (lambda: choose_anchors([ZS[0], ZS[0][:4]], 2), "[23, 4]"),
-    (lambda: choose_anchors([], 2), "got []"),
-    (lambda: anchored_ridge(ZS, [0, 23], 1.0), "anchors must be indices from 0 to 22, got 23"),
-    (lambda: anchored_ridge(ZS, [0, 0, 1], 1.0), "different samples, got 2 in 3"),
-    (lambda: anchored_ridge(ZS, [0.5], 1.0), "anchors must be indices (m,), got torch.float32"),
-    (lambda: anchored_ridge(ZS, [[0]], 1.0), "of shape (1, 1)"),
-    (lambda: anchored_ridge(ZS, [0], -1.0), "ridge must be positive and finite, got -1.0"),
-    (lambda: anchored_ridge(ZS, [0], 1.0, weights=[1.0]), "1 weights for 2 latents"),
-    (lambda: anchored_ridge([ZS[0], ZS[1][:3]], [0], 1.0), "[23, 3]"),
-    (lambda: anchored_ridge(ZS, [0], 1.0, block_size=0), "block_size"),
-    (lambda: threshold_rows(C, 1.5), "ratio must be in (0, 1], got 1.5"),
-    (lambda: anchored_embedding(C, 6), "n_components must be an integer from 1 to 5, got 6"),
-    (lambda: anchored_embedding(C[0], 1), "C must be a matrix (N, m) of floats"),
-    (lambda: anchored_embedding(np.where(C == C[3, 2], np.nan, C), 2), "C must be finite, got column 2"),
-    (lambda: anchored_clustering(C, 6), "n_clusters must be an integer from 1 to 5, got 6"),
-    (lambda: anchored_clustering(C, 2, ratio=0), "ratio must be in (0, 1], got 0"),
-]
+@pytest.mark.parametrize("zero_diagonal", [True, False])
+def test_the_solver_can_be_differentiated(zero_diagonal):
+    """Through the samples' latents and the anchors', against finite differences."""
+    torch.manual_seed(0)
+    Zs = [torch.randn(6, d, dtype=torch.float64, requires_grad=True) for d in (3, 2)]
+    As = [torch.randn(4, d, dtype=torch.float64, requires_grad=True) for d in (3, 2)]
+    own = torch.tensor([-1, 2, -1, 0, -1, 3]) if zero_diagonal else None
+    assert torch.autograd.gradcheck(lambda *parts: AnchorSolver(parts[2:], 0.4, [0.7, 0.2])(parts[:2], own), Zs + As)
+    C = AnchorSolver(As, 0.4, [0.7, 0.2])(Zs, own)
+    assert (C[[1, 3, 5], [2, 0, 3]] == 0).all() == zero_diagonal
 
 
-@pytest.mark.parametrize(("call", "words"), BAD, ids=[words for _, words in BAD])
-def test_bad_input(call, words):
-    with pytest.raises(ValueError) as caught:
-        call()
-    assert words in str(caught.value)
+TWINS = torch.full((4, 3), 1e6)
+BAD = {
+    "too many": (lambda: choose_anchors([ZS[0]], 24), ("n_anchors", "from 1 to 23", "got 24")),
+    "none": (lambda: choose_anchors([ZS[0]], 0), ("n_anchors", "got 0")),
+    "method": (lambda: choose_anchors([ZS[0]], 2, method="best"), ("method", "'best'")),
+    "seed": (lambda: choose_anchors([ZS[0]], 2, seed=-1), ("seed", "-1")),
+    "sizes of views": (lambda: choose_anchors([ZS[0], ZS[0][:4]], 2), "[23, 4]"),
+    "no views": (lambda: choose_anchors([], 2), "[]"),
+    "index": (lambda: anchored_ridge(ZS, [0, 23], 1.0), ("anchors", "from 0 to 22", "got 23")),
+    "negative index": (lambda: anchored_ridge(ZS, [-1], 1.0), ("anchors", "got -1")),
+    "twice": (lambda: anchored_ridge(ZS, [0, 0, 1], 1.0), ("different samples", "2 in 3")),
+    "fractions": (lambda: anchored_ridge(ZS, [0.5], 1.0), ("anchors", "float32")),
+    "matrix": (lambda: anchored_ridge(ZS, [[0]], 1.0), ("anchors", "(1, 1)")),
+    "ridge": (lambda: anchored_ridge(ZS, [0], -1.0), ("ridge", "-1.0")),
+    "ridge too small": (lambda: anchored_ridge([TWINS], [0, 1, 2], 1e-9), ("ridge=1e-09", "3 samples")),
+    "latents not finite": (lambda: AnchorSolver([TWINS * torch.nan], 0.5, [1.0]), ("ridge=0.5", "NaN")),
+    "weights": (lambda: anchored_ridge(ZS, [0], 1.0, weights=[1.0]), "1 weights for 2 latents"),
+    "sizes": (lambda: anchored_ridge([ZS[0], ZS[1][:3]], [0], 1.0), "[23, 3]"),
+    "block_size": (lambda: anchored_ridge(ZS, [0], 1.0, block_size=0), ("block_size", "got 0")),
+    "ratio": (lambda: threshold_rows(C, 1.5), ("ratio", "got 1.5")),
+    "components": (lambda: anchored_embedding(C, 6), ("n_components", "from 1 to 5", "got 6")),
+    "vector": (lambda: anchored_embedding(C[0], 1), ("C ", "(5,)")),
+    "nan": (lambda: anchored_embedding(np.where(C == C[3, 2], np.nan, C), 2), ("C ", "finite", "column 2")),
+    "K": (lambda: anchored_clustering(C, 6), ("n_clusters", "from 1 to 5", "got 6")),
+    "K of a square": (lambda: anchored_clustering(np.eye(4), 5), ("n_clusters", "from 1 to 4", "got 5")),
+    "no share": (lambda: anchored_clustering(C, 2, ratio=0), ("ratio", "got 0")),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input(name):
+    call, words = BAD[name]
+    one_clear_error(call, ValueError, words)

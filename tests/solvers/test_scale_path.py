@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from bad_input import by_name, one_clear_error
 from test_model import VARIANTS, make_variant
 
 from dmsc.losses import LossWeights, finetuning_terms
@@ -43,7 +44,7 @@ def objective(model, Xs, weights, scale):
     model = copy.deepcopy(model)
     model.scale_latents(1 / scale)
     ridge = weights.lambda_regularization / weights.lambda_self_expression
-    C = ridge_self_expression(model.encode(Xs), ridge, weights=weights.self_expression[: len(model.encode(Xs))])
+    C = ridge_self_expression(model.encode(Xs), ridge, weights=weights.self_expression[: model.n_latents])
     model.self_expression.set_coefficients(C)
     with torch.no_grad():
         return sum(float(value) for value in finetuning_terms(model, Xs, weights).values())
@@ -88,7 +89,22 @@ def test_mini_batches_repeat_with_the_seed():
     assert losses[0] == losses[1] != losses[2]
 
 
-def test_p_1_is_refused():
+def tune(n_views=3, **options):
     model, Xs, *_ = make_variant("affinity")
-    with pytest.raises(ValueError, match="norm=1"):
-        finetune_scale_path(model, Xs, epochs=1, weights=LossWeights(norm=1))
+    options = {"epochs": 1, "weights": WEIGHTS, "progress": False, **options}
+    return finetune_scale_path(model, Xs[:n_views], **options)
+
+
+CASES = [
+    ("p = 1", lambda: tune(weights=LossWeights(norm=1)), ValueError, "norm=1"),
+    ("no penalty", lambda: tune(weights=LossWeights(lambda_regularization=0)), ValueError, "(0, 1.0)"),
+    ("views", lambda: tune(2), ValueError, ("3 views", "hold 2")),
+    ("epochs", lambda: tune(epochs=-1), ValueError, ("epochs", "-1")),
+    ("batch", lambda: tune(batch_size=0), ValueError, ("batch_size", "got 0")),
+    ("masks", lambda: tune(masks=[torch.ones(14, dtype=torch.bool)] * 3), TypeError, "masks"),
+]
+
+
+@by_name(CASES)
+def test_bad_input(call, error, words):
+    one_clear_error(call, error, words)
