@@ -64,7 +64,7 @@ lab: env ## open JupyterLab at the first notebook
 	$(RUN) jupyter lab notebooks/00_start_here.ipynb $(ARGS)
 
 clean: ## remove caches and results/notebooks; runs, records and data stay
-	rm -rf results/notebooks build dist .pytest_cache .ruff_cache
+	rm -rf results/notebooks build dist .pytest_cache .ruff_cache .mypy_cache
 	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -prune -exec rm -rf {} +
 
 distclean: clean ## clean, and remove .venv

@@ -5,7 +5,7 @@
 
 The coefficients are those of the closed form on BDGP's raw views and on noisy synthetic subspaces, in float32 and in
 C order as a network gives them. Both sides get the same ones, in one process and in turn; ratios are of medians. The
-labels are those of the papers' post-processing (discretization), and of the plain affinity (k-means). In the last
+labels are those of the papers' reading (discretization), and of the plain affinity (k-means). In the last
 case the affinity is of many parts and isolated points: there the listing's way runs in a process of its own, which is
 ended after ``--limit`` seconds.
 """
