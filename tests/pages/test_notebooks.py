@@ -82,6 +82,25 @@ def test_one_parameters_cell_of_literals_comes_next(notebook):
     assert names and len(set(names)) == len(names)
 
 
+def test_options_of_the_default_dataset_are_given_to_no_other(notebook):
+    """`papermill … -p dataset orl` must not hand ORL's loader the options that belong to the page's digits."""
+    cells = [ast.parse(cell["source"]) for cell in code_cells(notebook)]
+    defaults = {node.targets[0].id: ast.literal_eval(node.value) for node in cells[1].body}
+    if not {"dataset", "data_options"} <= set(defaults):
+        return
+    assert defaults["data_options"] is None
+    (filled,) = [
+        node
+        for cell in cells
+        for node in cell.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "data_options is None"
+    ]
+    for dataset, other in ((defaults["dataset"], False), ("another", True)):
+        names = {"dataset": dataset, "data_options": None}
+        exec(compile(ast.Module([filled], []), "cell", "exec"), names)
+        assert (names["data_options"] == {}) == other
+
+
 def _is_yaml_like(value):
     if isinstance(value, dict):
         return all(isinstance(key, str) and _is_yaml_like(item) for key, item in value.items())
