@@ -218,5 +218,5 @@ def _check_meeting(merge: Merge, function: str, channels: dict[int, int], sizes:
     if len(set(shapes)) != 1:
         raise ValueError(
             f"{function} at depth {merge.depth} needs maps of one size, but streams {merge.streams} have {shapes}: "
-            "resize the views (dmsc.views.resize), or use affinity fusion, which needs no alignment"
+            "resize the views (dmsc.data.views.resize), or use affinity fusion, which needs no alignment"
         )
