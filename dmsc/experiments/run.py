@@ -7,23 +7,36 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from .. import metrics
 from ..checks import SEED_LIMIT, integer
+from ..correlation import Correlation
 from ..data import Dataset
 from ..devices import resolve_device
+from ..losses import LossWeights
 from ..methods import Baseline, Method
 from ..model import SubspaceNetwork
+from ..networks import Architecture, Conv
 from ..selection import select
-from ..spectral import Labels
+from ..spectral import Labels, Reading
 from ..training import History
 from .fitting import Fit, fit_baseline, fit_network, used_views
 from .records import FORMAT, environment, peak_memory_mb, thin
 
 __all__ = ["Experiment", "describe", "run_experiment", "run_id", "run_name"]
+
+#: Settings of a method that have settings of their own.
+PARTS = {
+    "architecture": Architecture,
+    "convolutions": Conv,
+    "correlation": Correlation,
+    "loss": LossWeights,
+    "reading": Reading,
+}
 
 
 @dataclass(frozen=True)
@@ -195,12 +208,11 @@ def describe(dataset: Dataset, method: Method | Baseline, seed: int) -> dict:
 def run_name(config: dict) -> str:
     """Name a run: dataset, method, seed, and eight hex digits that stand for everything else in its description.
 
-    They leave out prose, and settings that equal the defaults of `dmsc.Method` or `dmsc.Baseline`: a setting that is
-    added to these some day doesn't rename the runs from before.
+    They leave out prose, and settings that equal the defaults of `dmsc.Method` or `dmsc.Baseline` and their parts: a
+    setting that is added to these some day doesn't rename the runs from before.
     """
-    kind = Baseline("", "", "") if "algorithm" in config["method"] else Method("", "", "none")
     told = {name: value for name, value in config["method"].items() if name != "source"}
-    rest = {**config, "method": _difference(told, _plain(kind))}
+    rest = {**config, "method": _not_default(told, Baseline if "algorithm" in told else Method)}
     digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
     return f"{config['dataset']}-{config['method']['name']}-seed{config['seed']}-{digest[:8]}"
 
@@ -210,21 +222,25 @@ def run_id(dataset: Dataset, method: Method | Baseline, seed: int) -> str:
     return run_name(describe(dataset, method, seed))
 
 
-def _plain(method: Method | Baseline) -> dict:
-    return json.loads(json.dumps(asdict(method)))  # tuples become lists, as they will in the record
+def _plain(description: Any) -> Any:
+    """Return a description, or a part of one, as it will stand in the record: tuples become lists."""
+    return json.loads(json.dumps(description, default=asdict))
 
 
-def _difference(settings: dict, defaults: dict) -> dict:
-    """Return the settings that aren't the defaults, parts setting by setting."""
+def _not_default(settings: dict, kind: type) -> dict:
+    """Return the settings that aren't the defaults of a dataclass; of parts and layers, those that aren't theirs."""
     kept = {}
     for name, value in settings.items():
-        default = defaults.get(name)
-        if isinstance(value, dict) and isinstance(default, dict):
-            value = _difference(value, default)
-            default = {}
-        if name not in defaults or value != default:
-            kept[name] = value
+        told, default = (_told(name, setting) for setting in (value, _plain(getattr(kind, name, None))))
+        if told != default:
+            kept[name] = told
     return kept
+
+
+def _told(name: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_told(name, part) for part in value]
+    return _not_default(value, PARTS[name]) if name in PARTS and value is not None else value
 
 
 def _data_digest(dataset: Dataset) -> str:
