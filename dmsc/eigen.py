@@ -8,6 +8,7 @@ from operator import itemgetter
 import numpy as np
 import scipy.linalg
 import torch
+from scipy.linalg.lapack import dpotrf
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackError, eigsh
@@ -51,7 +52,7 @@ def _search(M: torch.Tensor, k: int, which: str) -> tuple[torch.Tensor, torch.Te
     """Return k pairs by an iterative solver; None where it doesn't settle, or misses copies of an eigenvalue.
 
     Copies are missed without a word: of a graph's 38 parts that hang together by a hair, say. But if none is missing,
-    what is left of M without its pairs lies below the last of them, and ``last · I - rest`` has a Cholesky factor.
+    what is left of M without its pairs lies below the last of them.
     """
     scale = math.ldexp(1.0, math.frexp(float(M.abs().max()))[1] - 1)  # the solver has absolute limits too
     rest, start = M / scale, np.random.default_rng(0).standard_normal(len(M))  # the same one always: the same bits
@@ -60,16 +61,19 @@ def _search(M: torch.Tensor, k: int, which: str) -> tuple[torch.Tensor, torch.Te
         values, vectors = eigsh(rest.numpy(), k, which=arpack, v0=start, maxiter=MAX_RESTARTS, tol=1e-10)
     except ArpackError:  # not settled, or no way to go on
         return None
-    last = float((values if which == "largest" else abs(values)).min())
-    floor, signs = (last, (1,)) if which == "largest" else (0.0, (1, -1))
+    magnitude = which == "largest in magnitude"
+    last = float((abs(values) if magnitude else values).min())
     values, vectors = torch.from_numpy(values), torch.from_numpy(vectors)
-    rest.addmm_(vectors * (values - floor), vectors.T, alpha=-1)
-    for sign in signs:
-        below = -sign * rest
-        below.diagonal().add_(last + NEGLIGIBLE * float(values.abs().max()))
-        if torch.linalg.cholesky_ex(below).info:
-            return None
-    return values * scale, vectors
+    rest.addmm_(vectors * (values - (0.0 if magnitude else last)), vectors.T, alpha=-1)
+    bound = last + NEGLIGIBLE * float(values.abs().max())
+    complete = (not magnitude or _lies_below(bound, -rest)) and _lies_below(bound, rest)
+    return (values * scale, vectors) if complete else None
+
+
+def _lies_below(bound: float, M: torch.Tensor) -> bool:
+    """Return whether no eigenvalue of a symmetric matrix reaches a bound. The matrix is overwritten."""
+    M.neg_().diagonal().add_(bound)
+    return dpotrf(M.numpy().T, overwrite_a=True, clean=False)[1] == 0  # bound · I - M has a Cholesky factor
 
 
 def smallest_eigenpairs(A: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
