@@ -1,16 +1,23 @@
-"""From a dataset to a record."""
+"""From a dataset to a record, and the name of a run."""
 
+import copy
 import json
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
+from bad_input import by_name, one_clear_error
 
 import dmsc
+from dmsc.correlation import Correlation
 from dmsc.experiments import fitting
 from dmsc.experiments import run as experiment
-from dmsc.experiments.run import run_experiment, run_id
-from dmsc.presets import BASELINES, METHODS, preset
+from dmsc.experiments.run import describe, run_experiment, run_id, run_name
+from dmsc.methods import Baseline, Method
+from dmsc.networks import Architecture, Conv
+from dmsc.presets import BASELINES, METHODS, override, preset
+from dmsc.spectral import Reading
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +33,7 @@ def method():
         3,
         pretrain_epochs=30,
         finetune_epochs=30,
-        coefficients_init="ridge",
+        coefficients_init="closed-form",
         dim=2,
         alpha=2.0,
     )
@@ -35,13 +42,24 @@ def method():
 def test_record_is_whole_and_labels_are_the_metrics(data, method):
     found = run_experiment(data, method, device="cpu", progress=False)
     record = json.loads(json.dumps(found.record, allow_nan=False))
+    assert record["format"] == 3 and record["run"] == run_id(data, method, 0)
+    assert record["config"] == describe(data, method, 0) and record["device"] == "cpu"
     assert record["config"]["method"]["finetune_epochs"] == 30
-    assert set(record["seconds"]) == {"pretrain", "finetune", "selection", "clustering", "raw_baseline"}
+    phases = {"setup", "pretrain", "finetune", "selection", "penalty", "clustering", "raw_baseline"}
+    assert set(record["seconds"]) == phases
     assert {"torch", "numpy", "dmsc"} <= set(record["environment"]["versions"])
-    for post in ("plain", "paper", "selected"):
-        expected = dmsc.metrics.score(data.y, found.labels[post])
-        assert {name: record["metrics"]["network"][post][name] for name in expected} == pytest.approx(expected)
+    for reading in ("plain", "paper", "selected"):
+        expected = dmsc.metrics.score(data.y, found.labels[reading])
+        assert {name: record["metrics"]["network"][reading][name] for name in expected} == pytest.approx(expected)
+    for reading in ("plain", "paper"):
+        eigengap = dmsc.metrics.eigengap(found.affinities[reading], 3)
+        assert record["metrics"]["network"][reading]["eigengap"] == pytest.approx(eigengap)
     assert record["metrics"]["raw"]["plain"]["acc"] == 1.0  # independent linear subspaces: the raw data suffice
+    assert (
+        record["metrics"]["raw"]["ridge"]
+        == record["selection"]["ridge"]
+        == dmsc.self_expression.choose_ridge(dmsc.self_expression.unit_rows(data.Xs))
+    )
     assert record["label_free"]["objective"] == found.histories["finetune"]["loss"][-1]
     assert record["shorter_than_paper"] is False
     assert [c["epoch"] for c in record["selection"]["candidates"][::2]] == list(range(3, 31, 3))
@@ -50,25 +68,25 @@ def test_record_is_whole_and_labels_are_the_metrics(data, method):
 def test_same_seed_gives_the_same_labels_bit_for_bit(data, method):
     first, second = (run_experiment(data, method, seed=5, device="cpu", progress=False) for _ in range(2))
     assert np.array_equal(first.coefficients, second.coefficients)
-    for post in ("plain", "paper"):
-        assert np.array_equal(first.labels[post], second.labels[post])
+    for reading in ("plain", "paper"):
+        assert np.array_equal(first.labels[reading], second.labels[reading])
 
 
 def test_labels_touch_metrics_only(data, method):
     blind = dmsc.Dataset(data.name, data.Xs, None, data.view_names, data.n_clusters)
     seen, unseen = (run_experiment(d, method, device="cpu", progress=False) for d in (data, blind))
     assert np.array_equal(seen.coefficients, unseen.coefficients)
-    for post in ("paper", "selected"):
-        assert np.array_equal(seen.labels[post], unseen.labels[post])
+    for reading in ("paper", "selected"):
+        assert np.array_equal(seen.labels[reading], unseen.labels[reading])
     assert set(unseen.record["metrics"]["network"]["plain"]) == {"eigengap"}
 
 
-@pytest.mark.parametrize(("function", "calls"), [("finetune", 0), ("subspace_consistency", 9), ("affinity", 0)])
+@pytest.mark.parametrize(("function", "calls"), [("finetune", 0), ("subspace_consistency", 9), ("select", 0)])
 def test_interrupted_run_resumes_to_the_same_metrics(data, method, tmp_path, monkeypatch, function, calls):
     """Killed before fine-tuning, in its midst (between two checks of the labels), and when it was done."""
     expected = run_experiment(data, method, device="cpu", progress=False)
     folder = tmp_path / "checkpoints"
-    module = experiment if function == "affinity" else fitting
+    module = experiment if function == "select" else fitting
     original, left = getattr(module, function), iter(range(calls))
 
     def killed(*args, **kwargs):
@@ -93,22 +111,6 @@ def test_single_view_methods_use_the_first_view(data):
     assert len(found.model.encoders) == 1 and len(found.record["config"]["views"]) == 1
 
 
-def test_run_id_stands_for_the_configuration(data, method):
-    other = preset("affinity", "synthetic", 3, finetune_epochs=31)
-    assert run_id(data, method, 0) == run_id(data, method, 0)
-    assert len({run_id(data, method, 0), run_id(data, method, 1), run_id(data, other, 0)}) == 3
-
-
-def test_warm_start_is_the_closed_form(data, method):
-    model = fitting.build_model(data, method)
-    Xs = dmsc.devices.as_tensors(data.Xs)
-    fitting.warm_start(model, Xs, method)
-    Zs = [Z.detach().double().numpy() for Z in model.encode(Xs)]
-    ridge = method.loss.lambda_regularization / method.loss.lambda_self_expression
-    expected = dmsc.ridge_self_expression(Zs, ridge, zero_diagonal=method.zero_diagonal).numpy()
-    np.testing.assert_allclose(model.coefficients, expected, atol=1e-5)
-
-
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_every_method_runs_from_data_to_record(name):
     data = dmsc.load_dataset("digits", n_per_class=3)
@@ -117,9 +119,8 @@ def test_every_method_runs_from_data_to_record(name):
     found = run_experiment(data, method, device="cpu", progress=False)
     used = 1 if method.fusion == "none" else 2
     assert len(found.model.decoders) == used == len(found.record["config"]["views"])
-    assert len(found.model.latent_shapes) == used and found.coefficients.shape == (30, 30)
-    assert len(found.model.encoders) == (2 if method.fusion == "affinity" else 1)
-    assert len(found.model.projections) == (2 if name == "cmsc-dcca" else 0)
+    assert found.coefficients.shape == (30, 30)
+    assert json.loads(json.dumps(found.record, allow_nan=False))["metrics"].keys() == {"network", "raw"}
 
 
 @pytest.mark.parametrize("name", sorted(BASELINES))
@@ -127,6 +128,7 @@ def test_every_baseline_runs_from_data_to_record(name, data):
     found = run_experiment(data, preset(name, "synthetic", 3, dim=2), device="cpu")
     record = json.loads(json.dumps(found.record, allow_nan=False))
     assert record["metrics"]["baseline"].keys() == {"plain", "paper", "selected"}
+    assert set(record["seconds"]) == {"solve", "penalty", "clustering"} and record["device"] == "cpu"
     assert found.coefficients.shape == (60, 60) and found.model is None and found.histories == {}
     assert record["config"]["method"]["algorithm"] == name
 
@@ -154,7 +156,7 @@ def test_as_many_clusters_as_samples_still_gives_a_record():
 
 @pytest.mark.parametrize("solver", ["closed-form", "scale-path"])
 def test_solvers_go_from_data_to_record_and_resume(data, method, solver, tmp_path, monkeypatch):
-    chosen = dmsc.presets.override(method, solver=solver, schedule="cosine", pretrain_batch_size=20)
+    chosen = override(method, solver=solver, schedule="cosine", pretrain_batch_size=20)
     assert run_id(data, chosen, 0) != run_id(data, method, 0)
     options = {"device": "cpu", "checkpoint_every": 4, "progress": False}
     whole = run_experiment(data, chosen, **options)
@@ -184,8 +186,190 @@ def test_solvers_go_from_data_to_record_and_resume(data, method, solver, tmp_pat
 
 
 def test_stopping_early_is_said(data, method):
-    chosen = dmsc.presets.override(method, finetune_tolerance=0.5, paper_epochs=30)
+    chosen = override(method, finetune_tolerance=0.5, paper_epochs=30)
     found = run_experiment(data, chosen, device="cpu", progress=False)
     ran = len(found.histories["finetune"]["loss"])
     assert ran < 30 and found.record["shorter_than_paper"] is True
     assert found.record["selection"]["candidates"][-1]["epoch"] == ran
+
+
+#: Another value for every setting of a network.
+CHANGES = {
+    "name": "other",
+    "fusion": "late",
+    "fusion_function": "sum",
+    "architecture": Architecture(dense=(7,)),
+    "loss": dmsc.losses.LossWeights(norm=1),
+    "reading": Reading(dim=3),
+    "input_scale": 2.0,
+    "coefficients_init": "closed-form",
+    "zero_diagonal": True,
+    "pretrain_epochs": 7,
+    "pretrain_batch_size": None,
+    "finetune_epochs": 7,
+    "learning_rate": 0.1,
+    "solver": "closed-form",
+    "schedule": "cosine",
+    "pretrain_tolerance": 0.1,
+    "finetune_tolerance": 0.1,
+    "precision": "bf16",
+    "paper_epochs": 7,
+    "correlation": Correlation(),
+}
+
+
+def test_every_change_gives_another_name_and_prose_does_not(data):
+    assert set(CHANGES) | {"source"} == {field.name for field in fields(Method)}
+    plain = Method("m", "mine", "affinity")
+    one = replace(data, Xs=data.Xs[:1], view_names=data.view_names[:1])
+    name = run_id(data, plain, 0)
+    assert run_id(data, replace(plain, source="yours"), 0) == name == run_id(data, replace(plain), 0)
+    names = [run_id(data, replace(plain, **{setting: value}), 0) for setting, value in CHANGES.items()]
+    parts = [
+        {"architecture": Architecture((Conv(9, 3), Conv(20, 3)))},
+        {"architecture": Architecture((Conv(10, 3, 1), Conv(20, 3)))},
+        {"architecture": Architecture((Conv(10, 3, padding=1), Conv(20, 3)))},
+        {"architecture": Architecture((Conv(10, 3, padding=1, decoder_padding=0), Conv(20, 3)))},
+        {"loss": dmsc.losses.LossWeights((0.5,))},
+        {"loss": dmsc.losses.LossWeights((1.0,), (0.5,))},
+        {"reading": Reading(unit_diagonal=True)},
+        {"reading": Reading(affinity="plain")},
+        {"correlation": Correlation(n_correlations=3)},
+        {"correlation": Correlation(covariance_ridge=0.1)},
+    ]
+    names += [run_id(data, replace(plain, **part), 0) for part in parts]
+    names += [run_id(data, plain, 1), run_id(replace(data, name="other"), plain, 0)]
+    names += [
+        run_id(replace(data, Xs=[2 * X for X in data.Xs]), plain, 0),
+        run_id(replace(data, n_clusters=4), plain, 0),
+    ]
+    names += [run_id(replace(data, variant="noise 0.5"), plain, 0), run_id(one, plain, 0)]
+    assert len({name, *names}) == len(names) + 1
+
+
+def test_names_of_baselines(data):
+    plain = Baseline("b", "mine", "ssc", {"alpha": 20.0})
+    name = run_id(data, plain, 0)
+    assert run_id(data, replace(plain, source="yours"), 0) == name
+    others = [
+        replace(plain, name="c"),
+        replace(plain, algorithm="lrr"),
+        replace(plain, parameters={"alpha": 2.0}),
+        replace(plain, parameters={}),
+        replace(plain, reading=Reading(dim=1)),
+    ]
+    assert len({name, *(run_id(data, other, 0) for other in others)}) == 6
+
+
+def settings_of(value, path=()):
+    """Return the way to every setting inside a description in JSON."""
+    if isinstance(value, dict):
+        return [way for name, part in value.items() for way in ((*path, name), *settings_of(part, (*path, name)))]
+    if isinstance(value, list):
+        return [way for place, part in enumerate(value) for way in settings_of(part, (*path, place))]
+    return []
+
+
+#: Settings that equal a default, and some that don't, in descriptions of the presets.
+DEFAULTS = {
+    ("cmsc-dcca", "digits"): (
+        ["correlation.covariance_ridge", "architecture.convolutions.0.decoder_padding", "reading.affinity", "solver"],
+        ["fusion", "architecture.convolutions", "architecture.convolutions.0.channels", "correlation"],
+    ),
+    ("affinity", "bdgp"): (
+        ["loss.norm", "architecture.convolutions.0.stride", "reading.dim", "fusion_function", "correlation"],
+        ["fusion", "loss.lambda_self_expression", "zero_diagonal", "finetune_epochs", "reading.alpha"],
+    ),
+    ("lrr", "orl"): (
+        ["reading.assign", "reading.ratio", "reading.unit_diagonal"],
+        ["algorithm", "parameters.penalty", "parameters.n_components", "reading.dim"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("method", "dataset"), DEFAULTS)
+def test_a_setting_that_is_added_later_does_not_rename_a_run(data, method, dataset):
+    """A description from before it came, which lacks it, is that of the run with its default; of layers too."""
+    config = json.loads(json.dumps(describe(data, preset(method, dataset, 5), 0)))
+    name = run_name(config)
+    assert name == run_id(data, preset(method, dataset, 5), 0)
+    without, told = [], []
+    for way in settings_of(config["method"]):
+        older = copy.deepcopy(config)
+        *outer, setting = way
+        part = older["method"]
+        for step in outer:
+            part = part[step]
+        part.pop(setting)
+        if way != ("name",):
+            (without if run_name(older) == name else told).append(".".join(map(str, way)))
+    assert set(DEFAULTS[method, dataset][0]) | {"source"} <= set(without)
+    assert set(DEFAULTS[method, dataset][1]) <= set(told)
+
+
+def test_names_say_what_they_can(data, method):
+    name = run_id(data, method, 12)
+    assert name.startswith("synthetic-affinity-seed12-") and len(name.rpartition("-")[2]) == 8
+    int(name.rpartition("-")[2], 16)
+
+
+CASES = [
+    *(
+        (
+            f"baseline on {device}",
+            lambda device=device: run_experiment(
+                dmsc.load_dataset("digits", n_per_class=2), BASELINES["ssc"], device=device
+            ),
+            ValueError,
+            ("ssc", "CPU", repr(device)),
+        )
+        for device in ("cuda", "cuda:1", "mps", "meta", "tpu")
+    ),
+    *(
+        (
+            f"network on {device}",
+            lambda device=device: run_experiment(
+                dmsc.load_dataset("digits", n_per_class=2), preset("dsc-l2", "digits", 10), device=device
+            ),
+            ValueError,
+            repr(device),
+        )
+        for device in ("mps", "xla", "meta", "cuda:99", "tpu")
+    ),
+    (
+        "seed",
+        lambda: run_experiment(dmsc.load_dataset("digits", n_per_class=2), preset("dsc-l2", "digits", 10), seed=-1),
+        ValueError,
+        ("seed", "-1"),
+    ),
+]
+
+
+@by_name(CASES)
+def test_bad_input(call, error, words):
+    one_clear_error(call, error, words)
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", torch.device("cpu")])
+def test_baselines_run_on_the_cpu(data, device):
+    assert run_experiment(data, BASELINES["ridge"], device=device).record["device"] == "cpu"
+
+
+def test_a_full_disk_ends_a_run_in_one_line_and_leaves_the_last_checkpoint(data, method, tmp_path, monkeypatch):
+    """The labels of a check can't be written either: what is there is what the run goes on from."""
+    written, save = [], torch.save
+
+    def full(content, file):
+        written.append(content["epoch"])
+        if content["step"] == "finetune" and content["epoch"] == 14:
+            file.write_bytes(b"half")
+            raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 1408 vs 1302\n\n0x123")
+        save(content, file)
+
+    monkeypatch.setattr(torch, "save", full)
+    options = {"device": "cpu", "checkpoint_every": 7, "progress": False, "checkpoint_dir": tmp_path}
+    one_clear_error(lambda: run_experiment(data, method, **options), OSError, ("AE2.pt", "disk"))
+    assert {file.name for file in tmp_path.iterdir()} == {"AE1.pt", "AE2.pt", "selection.npz"}
+    monkeypatch.undo()
+    resumed = run_experiment(data, method, resume=True, **options)
+    assert np.array_equal(resumed.coefficients, run_experiment(data, method, device="cpu", progress=False).coefficients)
