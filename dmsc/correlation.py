@@ -135,7 +135,7 @@ def correlation_deficit(
     for m, B in enumerate(projected):
         for l, A in enumerate(projected[:m]):  # noqa: E741 - the papers' index
             both = slice(None) if masks is None else masks[l] & masks[m]
-            if masks is not None and both.sum() < 2:
+            if isinstance(both, torch.Tensor) and both.sum() < 2:
                 raise ValueError(
                     f"views {l} and {m} share {both.sum()} samples, which can't correlate: miss fewer views"
                 )

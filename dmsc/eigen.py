@@ -41,7 +41,8 @@ def eigenpairs(M: torch.Tensor, k: int, which: str) -> tuple[torch.Tensor, torch
     if M.device.type == "cpu" and n > DENSE_LIMIT and k <= FEW * n:
         pairs = _search(M, k, which)
     if pairs is None and M.device.type == "cpu" and which == "largest":
-        pairs = tuple(map(torch.from_numpy, scipy.linalg.eigh(M.numpy(), subset_by_index=[n - k, n - 1])))
+        values, vectors = scipy.linalg.eigh(M.numpy(), subset_by_index=[n - k, n - 1])
+        pairs = torch.from_numpy(values), torch.from_numpy(vectors)
     values, vectors = torch.linalg.eigh(M) if pairs is None else pairs
     size = values.abs() if which == "largest in magnitude" else values
     order = torch.argsort(size, descending=True, stable=True)[:k]

@@ -96,7 +96,7 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
     def _description(self) -> Method | Baseline:
         raise NotImplementedError
 
-    def _solve(self, dataset: Dataset, method: Method | Baseline, seed: int, readings: Sequence[str]) -> Fit:
+    def _solve(self, dataset: Dataset, method: Any, seed: int, readings: Sequence[str]) -> Fit:
         raise NotImplementedError
 
     def _fit(self: Self, Xs: Sequence[np.ndarray], masks: Sequence[np.ndarray] | None = None) -> Self:
@@ -107,7 +107,8 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
         if estimated and self.n_clusters != "eigengap":
             raise ValueError(f"n_clusters must be an integer or 'eigengap', got {self.n_clusters!r}")
         max_clusters = integer("max_clusters", self.max_clusters, 2)
-        dataset = Dataset("data", Xs, n_clusters=1 if estimated else self.n_clusters, masks=masks)
+        known = 1 if isinstance(self.n_clusters, str) else self.n_clusters
+        dataset = Dataset("data", Xs, n_clusters=known, masks=masks)
         if dataset.n_samples < 2 or min(X[0].size for X in dataset.Xs) < 2:
             shapes = [X.shape for X in dataset.Xs]
             raise ValueError(f"two samples are needed at least, and two features in each view, got shapes {shapes}")
@@ -156,10 +157,10 @@ class _SingleView(_SubspaceClusterer):
         self
         """
         limits = {"ensure_min_samples": 2, "ensure_min_features": 2}
-        X = validate_data(self, X, dtype=[np.float64, np.float32], allow_nd=True, **limits)
-        if X.ndim != 2:
+        array: np.ndarray = validate_data(self, X, dtype=[np.float64, np.float32], allow_nd=True, **limits)
+        if array.ndim != 2:
             del self.n_features_in_  # it is about columns
-        return self._fit([X])
+        return self._fit([array])
 
 
 class _Classical(_SingleView):

@@ -173,8 +173,8 @@ class FusionEncoder(nn.Module):
     def last_layers(self) -> list[nn.Module]:
         """Return the convolutions whose weights set the scale of the joint maps."""
         if "back" in self.layers:
-            return [self.layers["back"][0]]
-        return [stack[0] for name, stack in self.layers.items() if name.endswith(f"_{self.depth - 1}")]
+            return [next(self.layers["back"].children())]
+        return [next(stack.children()) for name, stack in self.layers.items() if name.endswith(f"_{self.depth - 1}")]
 
     def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
         """Return the joint feature maps (N, c, h, w) of the views, each (N, C, H, W).
@@ -188,7 +188,7 @@ class FusionEncoder(nn.Module):
                 meeting = [maps.pop(stream) for stream in merge.streams]
                 known = [has.pop(stream) for stream in merge.streams] if masks else None
                 maps[merge.streams[0]] = fuse(meeting, self.function, known)
-                if masks:
+                if known is not None:
                     has[merge.streams[0]] = torch.stack(known).any(0)
             if depth < self.depth:
                 maps = {stream: self.layers[f"{stream}_{depth}"](Z) for stream, Z in maps.items()}
@@ -213,7 +213,7 @@ def _check_plan(plan: Sequence[Merge], view_shapes: Sequence[tuple[int, ...]], d
         raise ValueError(f"the plan must leave one stream, but {sorted(alive)} are left: merge them too")
 
 
-def _check_meeting(merge: Merge, function: str, channels: dict[int, int], sizes: list[tuple[int, int]]) -> None:
+def _check_meeting(merge: Merge, function: str, channels: dict[int, int], sizes: list[tuple[int, ...]]) -> None:
     shapes = [sizes[stream] if function == "concat" else (channels[stream], *sizes[stream]) for stream in merge.streams]
     if len(set(shapes)) != 1:
         raise ValueError(

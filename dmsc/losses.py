@@ -55,7 +55,7 @@ class LossWeights:
         for field in ("reconstruction", "self_expression"):
             value = getattr(self, field)
             value = (value,) if isinstance(value, Real) else tuple(value)
-            if not value or not all(isinstance(w, Real) and w >= 0 for w in value):
+            if not value or not all(isinstance(w, Real) and float(w) >= 0 for w in value):
                 raise ValueError(f"{field} needs at least one weight, none negative, got {value!r}")
             object.__setattr__(self, field, value)
         for field in ("lambda_regularization", "lambda_self_expression"):
@@ -97,7 +97,7 @@ def weighted_squared_error(
     weights = repeat_last(weights, len(targets))
     if masks is not None:
         targets, outputs = ([T[mask] for T, mask in zip(Ts, masks, strict=True)] for Ts in (targets, outputs))
-    return sum(
+    return sum(  # type: ignore[return-value]
         w * torch.nn.functional.mse_loss(output, target, reduction="sum")
         for w, target, output in zip(weights, targets, outputs, strict=True)
     )

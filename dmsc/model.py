@@ -89,10 +89,10 @@ class SubspaceNetwork(nn.Module):
         if plan and correlation is not None:
             raise ValueError("correlation is between the latents of several encoders: a plan leaves one")
         self.self_expression = SelfExpression(n_samples, coefficients_init, zero_diagonal)
-        lengths = [math.prod(shape) for shape in self.latent_shapes] if correlation else []
-        self.projections = nn.ModuleList(
-            nn.Linear(length, correlation.projection_dim, bias=False) for length in lengths
-        )
+        self.projections = nn.ModuleList()
+        if correlation is not None:
+            width = correlation.projection_dim
+            self.projections.extend(nn.Linear(math.prod(shape), width, bias=False) for shape in self.latent_shapes)
         self.chunk_size = chunk_size if chunk_size is None else integer("chunk_size", chunk_size, 1)
 
     def encode(self, Xs: Sequence[torch.Tensor], masks: Masks = None) -> list[torch.Tensor]:
@@ -142,7 +142,7 @@ class SubspaceNetwork(nn.Module):
         on_cpu = torch.device(device).type == "cpu"
         self.chunk_size = CPU_CHUNK if on_cpu else None
         self.to(device)
-        return self.to(memory_format=torch.channels_last) if on_cpu else self
+        return self.to(memory_format=torch.channels_last) if on_cpu else self  # type: ignore[call-overload]
 
     @torch.no_grad()
     def scale_latents(self, factor: float) -> None:
@@ -153,10 +153,11 @@ class SubspaceNetwork(nn.Module):
         """
         last = [layer for encoder in self.encoders for layer in last_layers(encoder)]
         for layer in last:
-            layer.weight *= factor
-            layer.bias *= factor
+            layer.get_parameter("weight").mul_(factor)
+            layer.get_parameter("bias").mul_(factor)
         for decoder in self.decoders:
-            next(layer for layer in decoder if hasattr(layer, "weight")).weight /= factor
+            first = next(layer for layer in decoder.children() if hasattr(layer, "weight"))
+            first.get_parameter("weight").div_(factor)
 
     def autoencoder_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the encoders and decoders: all but C and the projections."""
@@ -189,4 +190,4 @@ def last_layers(encoder: nn.Module) -> list[nn.Module]:
     """Return the layers whose weights set the scale of an encoder's output."""
     if isinstance(encoder, FusionEncoder):
         return encoder.last_layers()
-    return [[layer for layer in encoder if hasattr(layer, "weight")][-1]]
+    return [[layer for layer in encoder.children() if hasattr(layer, "weight")][-1]]

@@ -100,7 +100,7 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 class SameConv2d(nn.Conv2d):
     """Convolution with TensorFlow's "SAME" padding for one fixed input size: H -> ceil(H / stride)."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, size: tuple[int, int]):
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, size: tuple[int, ...]):
         (top, bottom), (left, right) = (same_padding(s, kernel, stride) for s in size)
         symmetric = (top, left) == (bottom, right)
         super().__init__(in_channels, out_channels, kernel, stride, padding=(top, left) if symmetric else 0)
@@ -113,22 +113,23 @@ class SameConv2d(nn.Conv2d):
 class SameConvTranspose2d(nn.ConvTranspose2d):
     """The adjoint of `SameConv2d`: brings feature maps back to exactly ``size``."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, size: tuple[int, int]):
-        before = [same_padding(s, kernel, stride)[0] for s in size]
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, size: tuple[int, ...]):
+        top, left = before = [same_padding(s, kernel, stride)[0] for s in size]
         grown = [(-(-s // stride) - 1) * stride + kernel - 2 * b for s, b in zip(size, before, strict=True)]
-        missing = [max(s - g, 0) for s, g in zip(size, grown, strict=True)]  # only where kernel < stride
-        super().__init__(in_channels, out_channels, kernel, stride, padding=before, output_padding=missing)
+        rows, columns = (max(s - g, 0) for s, g in zip(size, grown, strict=True))  # missing where kernel < stride
+        padding, output_padding = (top, left), (rows, columns)
+        super().__init__(in_channels, out_channels, kernel, stride, padding, output_padding)
         self.size = size
 
     def forward(self, X: torch.Tensor, output_size: list[int] | None = None) -> torch.Tensor:
         return super().forward(X)[:, :, : self.size[0], : self.size[1]]
 
 
-def conv_sizes(size: tuple[int, int], architecture: Architecture) -> list[tuple[int, int]]:
+def conv_sizes(size: tuple[int, ...], architecture: Architecture) -> list[tuple[int, ...]]:
     """Return the (H, W) before the first convolution and after each one."""
     sizes = [size]
     for conv in architecture.convolutions:
-        if conv.padding == "same":
+        if isinstance(conv.padding, str):  # "same"
             size = tuple(-(-s // conv.stride) for s in size)
         else:
             size = tuple((s + 2 * conv.padding - conv.kernel) // conv.stride + 1 for s in size)
@@ -180,9 +181,9 @@ def build_encoder(view_shape: tuple[int, ...], architecture: Architecture) -> nn
     return initialize(nn.Sequential(*layers), architecture)
 
 
-def build_convolution(in_channels: int, conv: Conv, size: tuple[int, int]) -> nn.Conv2d:
+def build_convolution(in_channels: int, conv: Conv, size: tuple[int, ...]) -> nn.Conv2d:
     """Build the encoder's layer that a `Conv` describes, for maps of ``size`` pixels."""
-    if conv.padding == "same":
+    if isinstance(conv.padding, str):  # "same"
         return SameConv2d(in_channels, conv.channels, conv.kernel, conv.stride, size)
     return nn.Conv2d(in_channels, conv.channels, conv.kernel, conv.stride, conv.padding)
 
@@ -201,7 +202,8 @@ def build_decoder(view_shape: tuple[int, ...], architecture: Architecture) -> nn
         channels = [view_shape[0], *(conv.channels for conv in architecture.convolutions)]
         for i in reversed(range(len(architecture.convolutions))):
             conv = architecture.convolutions[i]
-            if conv.padding == "same":
+            up: nn.ConvTranspose2d
+            if isinstance(conv.padding, str):  # "same"
                 up = SameConvTranspose2d(channels[i + 1], channels[i], conv.kernel, conv.stride, sizes[i])
             else:
                 padding = conv.padding if conv.decoder_padding is None else conv.decoder_padding
@@ -224,6 +226,6 @@ def initialize(network: nn.Sequential, architecture: Architecture) -> nn.Sequent
     if architecture.initialization == "xavier":
         for layer in network:
             if hasattr(layer, "weight"):
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
+                nn.init.xavier_uniform_(layer.get_parameter("weight"))
+                nn.init.zeros_(layer.get_parameter("bias"))
     return network

@@ -7,8 +7,9 @@ defaults, then what the table below says for the dataset, then what the caller o
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 from .correlation import Correlation
 from .fusion import FUNCTIONS, PLACES
@@ -18,6 +19,8 @@ from .networks import Architecture, Conv
 from .spectral import Reading
 
 __all__ = ["BASELINES", "METHODS", "override", "preset"]
+
+Description = TypeVar("Description", bound=Method | Baseline)
 
 
 def papers_lambda(K: int) -> float:
@@ -183,6 +186,11 @@ def _joint(row: dict, weight: float) -> dict:
     return row
 
 
+def _correlated(row: Callable[[int], dict]) -> Callable[[int], dict]:
+    """Return CMSC-DCCA's row for affinity fusion's: the same settings, and no paper's."""
+    return lambda K: {**row(K), "source": METHODS["cmsc-dcca"].source, "paper_epochs": None}
+
+
 def _small(K: int, norm: int = 2) -> dict:
     """Return the row for digits of 8 x 8 pixels: one layer; sizes and weights are this project's."""
     return {"architecture": SMALL_NET, "loss": LossWeights((1.0,), (1.0,), 1.0, 1.0, norm)}
@@ -226,14 +234,10 @@ TABLE |= {
     for dataset, row in SPATIAL_ROWS.items()
 }
 # CMSC-DCCA is affinity fusion with one more term; no paper gives weights for it.
-TABLE |= {
-    ("cmsc-dcca", dataset): lambda K, row=row: {**row(K), "source": METHODS["cmsc-dcca"].source, "paper_epochs": None}
-    for (name, dataset), row in TABLE.items()
-    if name == "affinity"
-}
+TABLE |= {("cmsc-dcca", dataset): _correlated(row) for (name, dataset), row in TABLE.items() if name == "affinity"}
 
 
-def preset(method: str, dataset: str, n_clusters: int, **overrides) -> Method | Baseline:
+def preset(method: str, dataset: str, n_clusters: int, **overrides: Any) -> Method | Baseline:
     """Return the description of a method on a dataset.
 
     Parameters
@@ -273,10 +277,10 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides) -> Method | 
     return override(description, **overrides)
 
 
-def override(method: Method | Baseline, **values) -> Method | Baseline:
+def override(method: Description, **values: Any) -> Description:
     """Return a copy of a description with some fields changed, wherever in it they live."""
     outer = {field.name: values.get(field.name, getattr(method, field.name)) for field in fields(method)}
-    parts = {name: part for name, part in outer.items() if is_dataclass(part) or isinstance(part, dict)}
+    parts: dict[str, Any] = {name: part for name, part in outer.items() if is_dataclass(part) or isinstance(part, dict)}
     owner = {
         inner: name
         for name, part in reversed(parts.items())
@@ -294,6 +298,6 @@ def override(method: Method | Baseline, **values) -> Method | Baseline:
     return replace(method, **outer)
 
 
-def _closest(name: str, known) -> str:
+def _closest(name: str, known: Iterable[str]) -> str:
     found = difflib.get_close_matches(str(name), list(known), 1)
     return f" (did you mean {found[0]!r}?)" if found else ""

@@ -121,7 +121,8 @@ def select(candidates: Sequence[Candidate]) -> Candidate:
 def save_candidates(path: str | Path, candidates: Sequence[Candidate]) -> None:
     """Write candidates to an ``.npz`` file, under a temporary name first."""
     with replacing(path) as temporary:
-        np.savez(temporary, **{name: np.array([getattr(c, name) for c in candidates]) for name in COLUMNS})
+        columns = {name: np.array([getattr(c, name) for c in candidates]) for name in COLUMNS}
+        np.savez(temporary, **columns)  # type: ignore[arg-type]
 
 
 def load_candidates(path: str | Path) -> list[Candidate]:

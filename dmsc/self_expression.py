@@ -100,7 +100,8 @@ def gram_inverse(Zs: Sequence[torch.Tensor], ridge: float, weights: Sequence[flo
         If the matrix can't be inverted: the ridge is too small for the latents' scale, or the latents aren't finite.
     """
     wide = [Z.double() for Z in Zs]
-    return _invert(sum(v * (Z @ Z.T) for v, Z in zip(weights, wide, strict=True)), ridge)
+    gram: torch.Tensor = sum(v * (Z @ Z.T) for v, Z in zip(weights, wide, strict=True))  # type: ignore[assignment]
+    return _invert(gram, ridge)
 
 
 def _invert(G: torch.Tensor, ridge: float) -> torch.Tensor:
@@ -167,17 +168,16 @@ def ridge_self_expression(
     Segmentation via Least Squares Regression", ECCV 2012, eq. 14.
     """
     ridge = positive_number("ridge", ridge)
-    Zs = [torch.as_tensor(np.array(Z) if isinstance(Z, np.ndarray) else Z.detach()).flatten(1).double() for Z in Zs]
-    weights = [1.0] * len(Zs) if weights is None else list(weights)
-    if not Zs or len(weights) != len(Zs):
-        raise ValueError(f"one weight per latent is needed: got {len(weights)} weights for {len(Zs)} latents")
-    if len({len(Z) for Z in Zs}) != 1:
-        raise ValueError(f"all latents must have the same samples, got {[len(Z) for Z in Zs]}")
+    flat = [torch.as_tensor(np.array(Z) if isinstance(Z, np.ndarray) else Z.detach()).flatten(1).double() for Z in Zs]
+    weights = [1.0] * len(flat) if weights is None else list(weights)
+    if not flat or len(weights) != len(flat):
+        raise ValueError(f"one weight per latent is needed: got {len(weights)} weights for {len(flat)} latents")
+    if len({len(Z) for Z in flat}) != 1:
+        raise ValueError(f"all latents must have the same samples, got {[len(Z) for Z in flat]}")
     if masks is None:
-        return ridge_coefficients(gram_inverse(Zs, ridge, weights), ridge, zero_diagonal)
-    n_samples = len(Zs[0])
-    check_masks(masks, len(Zs), n_samples)
-    grams = [v * (Z @ Z.T) for v, Z in zip(weights, Zs, strict=True)]  # (N, N) each
+        return ridge_coefficients(gram_inverse(flat, ridge, weights), ridge, zero_diagonal)
+    check_masks(masks, len(flat), len(flat[0]))
+    grams = [v * (Z @ Z.T) for v, Z in zip(weights, flat, strict=True)]  # (N, N) each
     has = torch.stack([torch.as_tensor(np.array(m) if isinstance(m, np.ndarray) else m) for m in masks], 1)  # (N, M)
     C = torch.empty_like(grams[0])
     for pattern in has.unique(dim=0):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -86,9 +86,9 @@ class Labels(NamedTuple):
         The smallest of W's normalized Laplacian; None for as many clusters as samples.
     """
 
-    labels: Matrix
-    affinity: Matrix
-    eigenvalues: Matrix | None
+    labels: Any
+    affinity: Any
+    eigenvalues: Any
 
     @property
     def eigengap(self) -> float | None:
@@ -117,8 +117,14 @@ def read_labels(C: Matrix, n_clusters: int, reading: Reading = PLAIN, seed: int 
     """
     if reading.ratio < 1:
         C = threshold_coefficients(C, reading.ratio)
-    options = {"n_clusters": n_clusters, "dim": reading.dim, "alpha": reading.alpha}
-    W = build_affinity(C, reading.affinity, unit_diagonal=reading.unit_diagonal, **options)
+    W = build_affinity(
+        C,
+        reading.affinity,
+        n_clusters=n_clusters,
+        dim=reading.dim,
+        alpha=reading.alpha,
+        unit_diagonal=reading.unit_diagonal,
+    )
     labels, eigenvalues = _cluster(square_tensor("W", W), n_clusters, n_clusters, reading.assign, seed)
     return Labels(_as_given(labels, C), W, None if eigenvalues is None else _as_given(eigenvalues, C))
 
@@ -324,12 +330,12 @@ def _cluster(
         raise ValueError(f"'discretize' needs n_components == n_clusters, got {n_components} != {n_clusters}")
     eigenvalues, vectors = _eigenvectors(W, min(n_components + 1, len(W)))
     if n_clusters in (1, len(W)):  # only one partition is possible
-        labels = np.arange(len(W)) % n_clusters
+        clusters = np.arange(len(W)) % n_clusters
     else:
         F = _normalize_rows(vectors[:, :n_components]).cpu().numpy()  # (N, k₁)
         assign_rows = kmeans_labels if assign == "kmeans" else _discretize
-        labels = assign_rows(F, n_clusters, seed)  # steps 6 and 7: rows of F into k₂ clusters
-    labels = torch.as_tensor(labels, dtype=torch.int64, device=W.device)
+        clusters = assign_rows(F, n_clusters, seed)  # steps 6 and 7: rows of F into k₂ clusters
+    labels = torch.as_tensor(clusters, dtype=torch.int64, device=W.device)
     return labels, eigenvalues if len(eigenvalues) > n_components else None
 
 
@@ -414,7 +420,7 @@ def square_tensor(name: str, M: ArrayLike | torch.Tensor) -> torch.Tensor:
     else:
         array = square_matrix(name, M)
         wanted = array.dtype.type if array.dtype.type in (np.float32, np.float64) else np.float64
-        M = torch.from_numpy(np.require(array, wanted, "CW"))
+        M = torch.from_numpy(np.require(array, wanted, ["C", "W"]))
     if M.shape[0] != M.shape[1] or not M.numel():
         raise ValueError(f"{name} must be a square matrix (N, N) with N ≥ 1, got shape {tuple(M.shape)}")
     return M if M.dtype in (torch.float32, torch.float64) else M.double()

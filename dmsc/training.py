@@ -189,12 +189,13 @@ def finetune(
         optimizer.zero_grad()
         terms = finetuning_terms(model, Xs, weights, masks=masks, correlation=correlation, solve=solve)
         smooth = {name: term for name, term in terms.items() if weights.norm == 2 or name != "regularization"}
-        sum(smooth.values()).backward()
+        loss: torch.Tensor = sum(smooth.values())  # type: ignore[assignment]
+        loss.backward()
         optimizer.step()
         if weights.norm == 1:
             shrink(C, optimizer, weights.lambda_regularization)
         terms = {name: term.detach() for name, term in terms.items()}
-        return {**terms, "loss": sum(terms.values())}
+        return {**terms, "loss": sum(terms.values())}  # type: ignore[dict-item]
 
     def stalled(history: History) -> bool:
         losses = history["loss"][-STALL - 1 :]
@@ -281,7 +282,8 @@ def train_epochs(
 ) -> History:
     """Run the epochs that are left: the bookkeeping that both steps share."""
     epochs, checkpoint_every = integer("epochs", epochs, 0), integer("checkpoint_every", checkpoint_every, 1)
-    parts = {"step": step, "model": model, "optimizer": optimizer, "generator": generator, "config": config or {}}
+    parts: dict[str, Any] = {"step": step, "model": model, "optimizer": optimizer, "generator": generator}
+    parts["config"] = config or {}
     history: History = {}
     done = 0
     if checkpoint is not None and resume and Path(checkpoint).exists():

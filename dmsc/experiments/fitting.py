@@ -100,7 +100,7 @@ class Clock:
         self.inner = before + passed
 
 
-def used_views(dataset: Dataset, method: Method | Baseline) -> tuple[np.ndarray, ...]:
+def used_views(dataset: Dataset, method: Method | Baseline) -> Sequence[np.ndarray]:
     """Return all views, or the first one for a network without fusion."""
     alone = isinstance(method, Method) and method.fusion == "none"
     return dataset.Xs[:1] if alone else dataset.Xs

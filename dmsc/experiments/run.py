@@ -131,7 +131,7 @@ def run_experiment(
             progress=progress,
         )
     chosen = select(fit.candidates)
-    scores = {name: _scores(dataset, labels) for name, labels in fit.labels.items()}
+    scores: dict[str, dict] = {name: _scores(dataset, labels) for name, labels in fit.labels.items()}
     scores["selected"] = _score(dataset, chosen.labels)
     record = {
         "format": FORMAT,
@@ -165,6 +165,7 @@ def run_experiment(
 
 def _network_record(dataset: Dataset, method: Method, fit: Fit, scores: dict) -> dict:
     """Return the part of a record that only networks have; the baseline on the raw data among it."""
+    assert fit.model is not None and fit.Xs is not None  # as after any network
     raw = {name: _scores(dataset, labels) for name, labels in fit.raw.items()}
     with torch.no_grad():
         Zs = [Z.cpu().numpy() for Z in fit.model.encode(fit.Xs, fit.masks)]

@@ -107,10 +107,11 @@ def finetune_anchored(
         for rows in batches(n_samples, batch_size, order, device):
             optimizer.zero_grad()
             terms = batch_terms(rows)
-            sum(terms.values()).backward()
+            loss: torch.Tensor = sum(terms.values())  # type: ignore[assignment]
+            loss.backward()
             optimizer.step()
             totals = {name: totals.get(name, 0) + value.detach() for name, value in terms.items()}
-        return {**totals, "loss": sum(totals.values())}
+        return {**totals, "loss": sum(totals.values())}  # type: ignore[dict-item]
 
     history = train_epochs("finetune", model, optimizer, epoch_step, epochs, generator=order, **loop)
     return history, anchored_coefficients(model, Xs, anchors, ridge, latent_weights, zero_diagonal, batch_size)

@@ -112,7 +112,8 @@ class AnchorSolver:
 
     def __call__(self, Zs: Sequence[torch.Tensor], own: torch.Tensor | None = None) -> torch.Tensor:
         """Return C (n, m) for latents (n, d_l); ``own`` (n,) says which anchor each sample is, -1 for none."""
-        C = sum(Z @ map_.to(Z.dtype) for Z, map_ in zip(Zs, self.maps, strict=True))
+        maps = [map_.to(Z.dtype) for Z, map_ in zip(Zs, self.maps, strict=True)]
+        C: torch.Tensor = sum(Z @ map_ for Z, map_ in zip(Zs, maps, strict=True))  # type: ignore[assignment]
         if own is None:
             return C
         rows = (own >= 0).nonzero().squeeze(1)
@@ -175,14 +176,14 @@ def anchored_ridge(
     weights = [1.0] * len(Zs) if weights is None else list(weights)
     if len(weights) != len(Zs):
         raise ValueError(f"one weight per latent is needed: got {len(weights)} weights for {len(Zs)} latents")
-    Zs = [as_tensor(Z).flatten(1) for Z in Zs]
-    anchors = check_anchors(anchors, n_samples).to(Zs[0].device)
-    solve = AnchorSolver([Z[anchors] for Z in Zs], ridge, weights)
+    flat = [as_tensor(Z).flatten(1) for Z in Zs]
+    anchors = check_anchors(anchors, n_samples).to(flat[0].device)
+    solve = AnchorSolver([Z[anchors] for Z in flat], ridge, weights)
     own = own_anchor(anchors, n_samples) if zero_diagonal else None
     C = torch.empty(n_samples, len(anchors), dtype=dtype, device=anchors.device)
     for start in range(0, n_samples, block_size):
         rows = slice(start, start + block_size)
-        C[rows] = solve([Z[rows].double() for Z in Zs], None if own is None else own[rows])
+        C[rows] = solve([Z[rows].double() for Z in flat], None if own is None else own[rows])
     return C
 
 
