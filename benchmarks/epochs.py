@@ -111,7 +111,7 @@ def steps(way: str, task: str, network, Xs: list[torch.Tensor], data: dmsc.Datas
                 value = sum(finetuning_terms(network, Xs, loss, solve=solve).values())
             value.backward()
             optimizer.step()
-        return float(value)
+        return float(value.detach())
 
     return epoch
 
