@@ -1,4 +1,8 @@
-"""Eigenpairs of symmetric matrices: SciPy's and PyTorch's solvers, chosen for certainty first and speed second."""
+"""Eigenpairs of symmetric matrices: SciPy's iterative solver where few are wanted, PyTorch's dense one for certainty.
+
+The dense solver is LAPACK's divide and conquer. Solvers of a part of the spectrum (`scipy.linalg.eigh` with
+`subset_by_index`) end in an internal error on some harmless matrices.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,6 @@ import math
 from operator import itemgetter
 
 import numpy as np
-import scipy.linalg
 import torch
 from scipy.linalg.lapack import dpotrf
 from scipy.sparse import csr_array
@@ -40,9 +43,6 @@ def eigenpairs(M: torch.Tensor, k: int, which: str) -> tuple[torch.Tensor, torch
     n, pairs = len(M), None
     if M.device.type == "cpu" and n > DENSE_LIMIT and k <= FEW * n:
         pairs = _search(M, k, which)
-    if pairs is None and M.device.type == "cpu" and which == "largest":
-        values, vectors = scipy.linalg.eigh(M.numpy(), subset_by_index=[n - k, n - 1])
-        pairs = torch.from_numpy(values), torch.from_numpy(vectors)
     values, vectors = torch.linalg.eigh(M) if pairs is None else pairs
     size = values.abs() if which == "largest in magnitude" else values
     order = torch.argsort(size, descending=True, stable=True)[:k]

@@ -152,3 +152,13 @@ def test_no_part_is_missed_of_a_graph_that_hangs_together_by_a_hair(between):
     np.testing.assert_allclose(values, 1 - torch.linalg.eigvalsh(A).flip(0)[:20], atol=1e-9)
     np.testing.assert_allclose(A @ X, X * (1 - values), atol=1e-8)
     assert (values[:19] < 0.5).all() and values[19] > 0.5
+
+
+def test_affinities_of_averages_have_their_pairs():
+    """k-means as coefficients: many copies of few eigenvalues, on which SciPy's solvers of a part have given up."""
+    for seed in range(5):
+        labels = np.random.default_rng(seed).integers(0, 10, 200)
+        A = (labels[:, None] == labels) / np.bincount(labels)[labels]
+        values, X = eigenpairs(torch.from_numpy(A), 61, "largest")
+        np.testing.assert_allclose(values, np.sort(np.linalg.eigvalsh(A))[::-1][:61], atol=1e-10)
+        np.testing.assert_allclose(X.T @ X, np.eye(61), atol=1e-10)

@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import pooch
-
 from ..paths import IN_CHECKOUT, ROOT
 
 __all__ = ["KNOWN_FILES", "KnownFile", "cache_folder", "file_hash", "find_file"]
@@ -70,12 +68,18 @@ KNOWN_FILES = {
 
 def cache_folder() -> Path:
     """Folder that downloads go to: `data/` of a checkout of the repository, else a cache of the user's."""
-    return ROOT / "data" if IN_CHECKOUT else Path(pooch.os_cache("dmsc"))
+    if IN_CHECKOUT:
+        return ROOT / "data"
+    import pooch  # not at the top: in a notebook it warns of widgets that nobody needs
+
+    return Path(pooch.os_cache("dmsc"))
 
 
 def file_hash(path: str | Path, algorithm: str = "sha256") -> str:
     """Hexadecimal SHA-256 of a file, or with `algorithm="git"` what `git hash-object` says."""
     if algorithm != "git":
+        import pooch
+
         return pooch.file_hash(str(path), alg=algorithm)
     content = Path(path).read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
@@ -128,6 +132,8 @@ def find_file(name: str) -> Path:
 
 def _download(path: Path, known: KnownFile) -> None:
     """Fetch a file, under a temporary name until it is whole. Its hash is the caller's: pooch knows none of git's."""
+    import pooch
+
     pooch.get_logger().setLevel("WARNING")  # or it announces every step
     try:
         pooch.retrieve(known.url, None, path.name, path.parent, progressbar=sys.stderr.isatty())
