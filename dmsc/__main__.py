@@ -43,8 +43,7 @@ from .presets import BASELINES, METHODS, preset
 LAYOUTS = {"papers": markdown_table, "brief": brief_table, "family": family_table}
 #: What may go wrong without being a fault of this package: one line, no traceback. And what PyTorch has no class for.
 EXPECTED = (ValueError, TypeError, OSError, ImportError, MemoryError, torch.OutOfMemoryError, torch.linalg.LinAlgError)
-OUT_OF_DISK = r"inline_container|PytorchStreamWriter"  # of torch.save, in vain
-LACKING = re.compile(rf"out of memory|can't allocate memory|not enough memory|{OUT_OF_DISK}", re.IGNORECASE)
+LACKING = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 
 
 def parse_settings(pairs: list[str]) -> dict:
@@ -249,8 +248,6 @@ def main(argv: list[str] | None = None) -> int:
 def _one_line(error: BaseException) -> str:
     """Return the text of an error on one line; of memory, disk and algebra, with what kind of error it is."""
     text = " ".join(str(error).split())
-    if re.search(OUT_OF_DISK, text):
-        return f"a checkpoint could not be written, is the disk full? ({text})"
     plain = isinstance(error, (ValueError, TypeError, OSError, ImportError)) and text
     return text if plain else f"{type(error).__name__}: {text}".rstrip(": ")
 

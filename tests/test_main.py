@@ -189,10 +189,6 @@ def test_errors_are_one_line_and_status_two(arguments, words, capsys, tmp_path):
 
 EXPECTED = {
     "full disk": (OSError(errno.ENOSPC, "No space left on device"), "No space left"),
-    "full disk for torch": (
-        RuntimeError("[enforce fail at inline_container.cc:672]"),
-        "disk full",
-    ),
     "no memory": (MemoryError(), "MemoryError"),
     "no memory for numpy": (MemoryError("Unable to allocate 3.0 GiB"), "3.0 GiB"),
     "no memory on the card": (torch.OutOfMemoryError("CUDA out of memory.\nTried"), "OutOfMemoryError: CUDA"),
