@@ -210,8 +210,8 @@ def load_dataset(name: str | os.PathLike[str], **options: Any) -> Dataset:
     Returns
     -------
     Dataset
-        Values are those that the file holds (ORL and Extended Yale B 0–255, the others 0–1): the loss weights
-        of the papers depend on it.
+        Values are those that the file holds (ORL, Extended Yale B and hw2sources 0–255, the others 0–1): the
+        loss weights of the papers depend on it.
 
     Raises
     ------

@@ -34,14 +34,16 @@ _ADL = (
 _CELT = "scutbioinformatics/CELT/raw/3a66b240d7957e7b6dfbe52ba26d0f41f55255a7"
 _DMSC = "mahdiabavisani/Deep-multimodal-subspace-clustering-networks/raw/6f8a811ba8c9f5dd898ed25f976bcaca34c71b3a"
 _DSC = "panji1990/Deep-subspace-clustering-networks/raw/4aa83542b8832c2b4586a53aee2c351bc8faf5c0"
+_DSC_WEIGHTS = "XifengGuo/DSC-Net/raw/021949baa55aaed0d66955f61760e2185771a608/pretrained_weights_original"
 _DSE_FDMC = "myliu2048/DSE-FDMC/raw/b78d8506cad427013f1bce9ee13daf5ed6e62241"
 _MNIST = (
     "ljw-struggle/Research-MultiViewLearning-Private/raw/b3bb1a66a522a3c17a14f1dd528b5a984ebc4e29"
     "/_algorithm/RepresentationLearning/DEC_/data/MNIST/raw"
 )
+_MULTIVIEW = "zhou572/Multi-view-Datasets/raw/da48f8bf4270c73d57c814a470fcd5fb16d757db"
 
 # fmt: off
-KNOWN_FILES = {
+KNOWN_FILES = {  # by their paths in the folder of the data
     "BDGP.mat": _known(
         _CELT, "BDGP.mat", "dd53d29ad7cfd3adf4caf5203f51387b97981d60cd427798acfe1f2481363e11"),
     "COIL20.mat": _known(
@@ -62,6 +64,14 @@ KNOWN_FILES = {
     "t10k-labels-idx1-ubyte.gz": _known(
         _MNIST, "t10k-labels-idx1-ubyte.gz",
         "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+    "multiview/HW2sources.mat": _known(
+        _MULTIVIEW, "HW2sources.mat", "a888aaf7a582513790340861222346f5b66b071a6fa3c8a370656ba0343ae925"),
+    "dsc_weights/orl.pkl": _known(
+        _DSC_WEIGHTS, "orl.pkl", "18b5aee470e9b26dcc2de5a81b8cf725c60654ef69ec7c2375e4641c4202ea7e"),
+    "dsc_weights/coil20.pkl": _known(
+        _DSC_WEIGHTS, "coil20.pkl", "3d33dc1e8ee7b032fc0cab883e4c4b2312861418f57be5ac8e22e5fe38cff194"),
+    "dsc_weights/yaleb.pkl": _known(
+        _DSC_WEIGHTS, "yaleb.pkl", "7700a23a02b1ca1935734b01538f8871478cb2ff9ac6b96070873cf15f8e4c71"),
 }
 # fmt: on
 
@@ -121,16 +131,16 @@ def find_file(name: str) -> Path:
             return path
     path = cache_folder() / name
     if not path.is_file():
-        _download(path, known)
+        _download(name, path, known)
     if wrong := _what_is_wrong(path, known):
         endings = itertools.chain([".refused"], (f".refused.{i}" for i in itertools.count(1)))
-        aside = next(p for p in (path.with_name(name + ending) for ending in endings) if not p.exists())
+        aside = next(p for p in (path.with_name(path.name + ending) for ending in endings) if not p.exists())
         path.rename(aside)
         raise ValueError(f"{wrong}. It was set aside as {aside.name}; try again")
     return path
 
 
-def _download(path: Path, known: KnownFile) -> None:
+def _download(name: str, path: Path, known: KnownFile) -> None:
     """Fetch a file, under a temporary name until it is whole. Its hash is the caller's: pooch knows none of git's."""
     import pooch
 
@@ -139,8 +149,8 @@ def _download(path: Path, known: KnownFile) -> None:
         pooch.retrieve(known.url, None, path.name, path.parent, progressbar=sys.stderr.isatty())
     except OSError as error:
         raise FileNotFoundError(
-            f"{path.name} isn't here and couldn't be downloaded from {known.url} (expected {known.algorithm} "
-            f"{known.digest}). Put the file in {path.parent}, or in a folder that the environment variable "
+            f"{name} isn't here and couldn't be downloaded from {known.url} (expected {known.algorithm} "
+            f"{known.digest}). Put the file at {path}, or at {name} in a folder that the environment variable "
             f"DMSC_DATA names. Cause: {type(error).__name__}: {str(error)[:200]}"
         ) from None
 

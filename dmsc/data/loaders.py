@@ -1,8 +1,8 @@
 """Loaders of the single datasets. Each returns the fields of a `dmsc.data.Dataset` but its name.
 
-Values stay as the files hold them: 0–255 for ORL and Extended Yale B, 0–1 for the others. See data/README.md for
-origin, terms and shape of every file. Known files are verified by their hash before they are read, so their layout is
-checked no further.
+Values stay as the files hold them: 0–255 for ORL, Extended Yale B and hw2sources, 0–1 for the others. See
+data/README.md for origin, terms and shape of every file. Known files are verified by their hash before they are read,
+so their layout is checked no further.
 """
 
 from __future__ import annotations
@@ -125,6 +125,18 @@ def mnist_usps(n_per_class: int | None = 200, seed: int = 0) -> Fields:
     return {"Xs": Xs, "y": y[rows], "view_names": ["MNIST", "USPS"]}
 
 
+def hw2sources() -> Fields:
+    """HW2sources: 2000 pairs of a MNIST and a USPS digit, 200 a class, 32×32, values 0–255.
+
+    A class isn't one digit: MNIST's 0, 1, …, 8, 9 stand beside USPS's 1, 2, …, 9, 0. That is one to one, so the
+    clusters are well defined. Images are enlarged from 28×28 and 16×16.
+    """
+    X, y = read_mat(find_file("multiview/HW2sources.mat"), ["X", "Y"], cells=["X"])
+    mnist, usps = X[0]  # uint8, MNIST stored row by row
+    Xs = [resize(images, (32, 32)) for images in (mnist.reshape(-1, 1, 28, 28), _column_major(usps, (16, 16)))]
+    return {"Xs": Xs, "y": _labels(y), "view_names": ["MNIST", "USPS"]}
+
+
 def mnist_edges(n_per_class: int | None = 200, seed: int = 0) -> Fields:
     """MNIST test images and their edge maps, 28×28, n_per_class=200 (None: all 10000), values 0–1."""
     images = read_idx(find_file("t10k-images-idx3-ubyte.gz"))
@@ -141,8 +153,8 @@ def bdgp() -> Fields:
 
 
 ALL: tuple[Callable[..., Fields], ...] = (
-    digits, synthetic, orl, coil20, coil20_edges, coil100, eyaleb, eyaleb_components, eyb_fc, mnist_usps, mnist_edges,
-    bdgp,
+    digits, synthetic, orl, coil20, coil20_edges, coil100, eyaleb, eyaleb_components, eyb_fc, mnist_usps, hw2sources,
+    mnist_edges, bdgp,
 )  # fmt: skip
 LOADERS = {loader.__name__: loader for loader in ALL}
 

@@ -92,6 +92,24 @@ def test_dmsc_data_comes_before_the_cache(cache, server, known, tmp_path, monkey
     assert server.requests == []
 
 
+def test_a_file_in_a_folder_is_found_in_all_three_places(cache, server, known, tmp_path, monkeypatch):
+    name = "dsc_weights/orl.pkl"
+    monkeypatch.setitem(files.KNOWN_FILES, name, known)
+    server.send = b"not the weights"
+    with pytest.raises(ValueError, match=r"set aside as orl\.pkl\.refused"):
+        files.find_file(name)
+    server.send = CONTENT
+    assert files.find_file(name) == files.find_file(name) == cache / name
+    assert (cache / name).read_bytes() == CONTENT and len(server.requests) == 2
+    assert names(cache / "dsc_weights") == ["orl.pkl", "orl.pkl.refused"]
+    mine = tmp_path / "mine"
+    (mine / "dsc_weights").mkdir(parents=True)
+    monkeypatch.setenv("DMSC_DATA", str(mine))
+    assert files.find_file(name) == cache / name
+    (mine / name).write_bytes(CONTENT)
+    assert files.find_file(name) == mine / name
+
+
 def test_wrong_file_in_dmsc_data_is_refused_and_left_alone(cache, server, known, tmp_path, monkeypatch):
     (tmp_path / "flies.mat").write_bytes(CONTENT[:-1])
     monkeypatch.setenv("DMSC_DATA", str(tmp_path))
@@ -159,12 +177,12 @@ def test_download_that_is_cut_off_leaves_nothing(cache, known, monkeypatch, caus
     assert names(cache) == []
 
 
-@pytest.mark.parametrize("name", ["EYB_fc.mat", "BDGP.mat"])
+@pytest.mark.parametrize("name", ["EYB_fc.mat", "BDGP.mat", "dsc_weights/orl.pkl"])
 def test_offline_and_missing_is_one_error_that_says_it_all(cache, name):
     with pytest.raises(FileNotFoundError) as error:
         files.find_file(name)
     known = files.KNOWN_FILES[name]
-    for word in (name, known.url, known.algorithm, known.digest, "DMSC_DATA", str(cache)):
+    for word in (name, known.url, known.algorithm, known.digest, "DMSC_DATA", str(cache / name)):
         assert word in str(error.value)
     assert error.value.__cause__ is None and error.value.__suppress_context__
 
@@ -196,7 +214,7 @@ def test_every_address_is_pinned_and_every_hash_complete():
         owner, repository, raw, commit, *path = known.url.removeprefix("https://github.com/").split("/")
         assert raw == "raw" and len(commit) == 40 and int(commit, 16) and owner and repository and path
         assert len(known.digest) == {"sha256": 64, "git": 40}[known.algorithm] and int(known.digest, 16)
-        assert name == path[-1] or name == "YaleB_48x42.mat"
+        assert name.split("/")[-1] == path[-1] or name == "YaleB_48x42.mat"
 
 
 def test_real_files_have_the_published_hashes(real_data):
@@ -228,7 +246,7 @@ def test_git_ignores_downloads(request):
     if not (root / ".git").exists():
         pytest.skip("needs a git checkout")
     ignored = ["git", "-C", str(root), "check-ignore", "--quiet", "--no-index"]
-    for name in ("data/BDGP.mat", "data/BDGP.mat.refused", "data/tmp7x2_k9qa"):
+    for name in ("data/BDGP.mat", "data/BDGP.mat.refused", "data/tmp7x2_k9qa", "data/dsc_weights/orl.pkl"):
         assert subprocess.run([*ignored, name]).returncode == 0
     for name in ("data/README.md", "data/.gitignore"):
         assert subprocess.run([*ignored, name]).returncode == 1

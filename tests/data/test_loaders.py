@@ -186,6 +186,36 @@ def stands(ones):
     return (mean.sum(axis=1) > 0.5).sum() > 1.3 * (mean.sum(axis=0) > 0.5).sum()
 
 
+def test_hw2sources(real_data):
+    path = real_data("multiview/HW2sources.mat")
+    dataset = load_dataset("hw2sources")
+    check(dataset, 2000, 10, [(1, 32, 32)] * 2, ["MNIST", "USPS"])
+    assert counts(dataset) == [200] * 10
+    assert [(X.min(), X.max()) for X in dataset.Xs] == [(0, 255)] * 2
+    stored = scipy.io.loadmat(path)
+    np.testing.assert_array_equal(dataset.y + 1, stored["Y"][:, 0])
+    mnist, usps = (X[7] for X in stored["X"][0])
+    for X, image in zip(dataset.Xs, (mnist.reshape(28, 28), usps.reshape(16, 16, order="F")), strict=True):
+        np.testing.assert_array_equal(X[7], resize(image[None, None], (32, 32))[0])
+
+
+def test_hw2sources_pairs_each_digit_of_mnist_with_the_next_of_usps(real_data):
+    """USPS fills its frame: the class means of MNIST's digits, cut out and stretched, beside those of USPS."""
+    real_data("multiview/HW2sources.mat")
+    dataset = load_dataset("hw2sources")
+    means = [[stretched(image) for image in dataset.Xs[0][dataset.y == k, 0]] for k in range(10)]
+    means += [dataset.Xs[1][dataset.y == k, 0] for k in range(10)]
+    similar = np.corrcoef([np.mean(images, axis=0).ravel() for images in means])[10:, :10]  # USPS × MNIST
+    assert similar.argmax(axis=1).tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]
+
+
+def stretched(image):
+    """The digit alone, in 32×32 pixels."""
+    rows, columns = (np.flatnonzero((image > 64).any(axis=axis)) for axis in (1, 0))
+    part = image[None, None, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return resize(part, (32, 32))[0, 0]
+
+
 def test_mnist_edges(real_data):
     real_data("t10k-images-idx3-ubyte.gz"), real_data("t10k-labels-idx1-ubyte.gz")
     dataset = load_dataset("mnist_edges", seed=1)
@@ -347,6 +377,25 @@ def test_own_npz_without_labels(tmp_path):
 def test_own_npz_refuses(tmp_path, arrays, words):
     np.savez(tmp_path / "a.npz", **arrays)
     one_clear_error(lambda: load_dataset(tmp_path / "a.npz"), ValueError, words)
+
+
+def test_hw2sources_of_a_small_file(folder, monkeypatch):
+    rng = np.random.default_rng(0)
+    views = [rng.integers(0, 256, (20, side, side)).astype(np.uint8) for side in (28, 16)]
+    X = np.empty((1, 2), dtype=object)
+    X[0] = [views[0].reshape(20, 784), np.stack([image.ravel(order="F") for image in views[1]])]
+    name = "multiview/HW2sources.mat"
+    (folder / name).parent.mkdir()
+    scipy.io.savemat(folder / name, {"X": X, "Y": np.repeat(np.arange(1, 11), 2)[:, None]})
+    with pytest.raises(ValueError, match=r"HW2sources\.mat.*expected sha256 a888aaf7"):
+        load_dataset("hw2sources")
+    known = files.KNOWN_FILES[name]
+    monkeypatch.setitem(files.KNOWN_FILES, name, known._replace(digest=files.file_hash(folder / name)))
+    dataset = load_dataset("hw2sources")
+    check(dataset, 20, 10, [(1, 32, 32)] * 2, ["MNIST", "USPS"])
+    for X, images in zip(dataset.Xs, views, strict=True):
+        np.testing.assert_array_equal(X, resize(images[:, None], (32, 32)))
+        assert X.min() >= 0 and X.max() <= 255
 
 
 def test_mnist_edges_of_a_small_file(folder, monkeypatch):
