@@ -13,6 +13,7 @@ import torch
 from . import __version__
 from .data.corruption import corrupt
 from .data.dataset import list_datasets, load_dataset
+from .experiments.autoencoders import AUTHORS
 from .experiments.migration import migrate_folder
 from .experiments.records import (
     RESULTS,
@@ -69,6 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     for name in ("pretrain_epochs", "finetune_epochs"):
         if getattr(arguments, name) is not None:
             settings[name] = getattr(arguments, name)
+    if arguments.weights is not None:
+        settings["pretrained"] = arguments.weights
     method = preset(arguments.method, dataset.name, dataset.n_clusters, **settings)
     name = run_id(dataset, method, arguments.seed)
     path = Path(arguments.records) / f"{name}.json"
@@ -146,6 +149,9 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--device", default="auto", help="auto (CUDA, then CPU), cpu, cuda")
     command.add_argument("--pretrain-epochs", type=int, metavar="N")
     command.add_argument("--finetune-epochs", type=int, metavar="N")
+    command.add_argument(
+        "--weights", metavar="FILE", help=f"start from saved autoencoders: a checkpoint, or {', '.join(AUTHORS)}"
+    )
     command.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change settings of the method")
     command.add_argument("--data", nargs="+", default=[], metavar="NAME=VALUE", help="options of the dataset")
     command.add_argument(

@@ -12,15 +12,17 @@ from .fusion import FUNCTIONS, PLACES
 from .losses import LossWeights
 from .networks import Architecture
 from .spectral import PLAIN, Reading
-from .training import SCHEDULES
+from .training import SCHEDULES, WAYS
 
-__all__ = ["FUSIONS", "SOLVERS", "Baseline", "Method"]
+__all__ = ["FUSIONS", "SOLVED_STARTS", "SOLVERS", "Baseline", "Method"]
 
 #: Where views meet: never ("none": the first view alone), in C ("affinity"), or inside the encoder.
 FUSIONS = ("none", "affinity", *PLACES)
 #: How C is found in fine-tuning: as a parameter like any other; in closed form at every step; in closed form once, at
 #: the best scale of the latents.
 SOLVERS = ("adam", "closed-form", "scale-path")
+#: Starts of C that are solved for.
+SOLVED_STARTS = ("closed-form", "warm")
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,21 @@ class Method:
         Networks, loss weights, and how the paper reads labels off C.
     input_scale : float
         Factor on the inputs; the papers' weights only mean something at their scale.
-    coefficients_init : float or "closed-form"
-        Start of C: a constant, or the closed form on the pre-trained latents.
+    coefficients_init : float, "mean", "closed-form" or "warm"
+        Start of C: a constant, as in the papers; the constant 1 / N, with which C Z begins as the mean of the latents;
+        the closed form on the pre-trained latents with the loss' own penalty; or, warm, the closed form on unit rows of
+        the latents, with a zero diagonal and a penalty chosen without labels.
     zero_diagonal : bool
         Whether C works without its diagonal.
+    pretrained : str or None
+        Saved autoencoders to start from, see `dmsc.experiments.autoencoders`; pre-training goes on from there.
     pretrain_epochs, finetune_epochs : int
         Length of the two steps.
     pretrain_batch_size : int or None
         Mini-batches, or one full batch.
+    pretrain_through : {"latents", "coefficients"}
+        What the decoders see in pre-training: the latents Z; or, as in DMSC's code, C Z, with a C that is trained on
+        the way and thrown away.
     learning_rate : float
         Adam's, in both steps.
     solver : {"adam", "closed-form", "scale-path"}
@@ -75,8 +84,10 @@ class Method:
     input_scale: float = 1.0
     coefficients_init: float | str = 1e-4
     zero_diagonal: bool = False
+    pretrained: str | None = None
     pretrain_epochs: int = 100
     pretrain_batch_size: int | None = 100
+    pretrain_through: str = "latents"
     finetune_epochs: int = 100
     learning_rate: float = 1e-3
     solver: str = "adam"
@@ -99,8 +110,14 @@ class Method:
             integer("pretrain_batch_size", self.pretrain_batch_size, 1)
         positive_number("learning_rate", self.learning_rate)
         positive_number("input_scale", self.input_scale)
-        for field_name, known in (("solver", SOLVERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
+        choices = {"solver": SOLVERS, "schedule": SCHEDULES, "precision": PRECISIONS, "pretrain_through": WAYS}
+        for field_name, known in choices.items():
             one_of(field_name, getattr(self, field_name), known)
+        if self.pretrain_through == "coefficients" and self.pretrain_batch_size is not None:
+            raise ValueError(
+                f"pretrain_through='coefficients' needs all samples in one batch: pretrain_batch_size=None, "
+                f"got {self.pretrain_batch_size}"
+            )
         for field_name in ("pretrain_tolerance", "finetune_tolerance"):
             if getattr(self, field_name) is not None:
                 positive_number(field_name, getattr(self, field_name))
@@ -110,8 +127,12 @@ class Method:
             raise ValueError(
                 "solver='scale-path' trains no encoders, and correlation is about them: use another solver"
             )
-        if self.coefficients_init != "closed-form" and not isinstance(self.coefficients_init, Real):
-            raise ValueError(f"coefficients_init must be a number or 'closed-form', got {self.coefficients_init!r}")
+        if self.coefficients_init not in ("mean", *SOLVED_STARTS) and not isinstance(self.coefficients_init, Real):
+            raise ValueError(
+                f"coefficients_init must be a number, 'mean', 'closed-form' or 'warm', got {self.coefficients_init!r}"
+            )
+        if not isinstance(self.pretrained, (str, type(None))):
+            raise TypeError(f"pretrained must be the name of a file of saved autoencoders, got {self.pretrained!r}")
 
     @property
     def needs_closed_form(self) -> bool:

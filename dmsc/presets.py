@@ -151,9 +151,31 @@ def _components(K: int) -> dict:
         "architecture": COMPONENTS_NET,
         "loss": LossWeights((0.6, 0.1), (0.3, 0.05), 1.0, papers_lambda(K)),
         "reading": Reading(ratio=faces_ratio(K), dim=6, alpha=8.0),
+        "zero_diagonal": True,
         "finetune_epochs": 1000,
         "paper_epochs": 1000,
     }
+
+
+def _paper_digits(K: int) -> dict:
+    # The paper states the rule for the lambdas and 32 x 32 pixels; the views' equal weights sum to the components'.
+    return {
+        **_components(K),
+        "source": "Abavisani & Patel 2018, digits: the face components' network and rules (inputs 0-255), equal views",
+        "loss": LossWeights((0.5,), (0.25,), 1.0, papers_lambda(K)),
+    }
+
+
+def _first_view(row: Callable[[int], dict]) -> Callable[[int], dict]:
+    """Return DSC-Net's row for affinity fusion's: the same settings for the first view alone, and no paper's."""
+
+    def alone(K: int) -> dict:
+        settings = row(K)
+        loss = settings["loss"]
+        weights = {"reconstruction": loss.reconstruction[:1], "self_expression": loss.self_expression[:1]}
+        return {**settings, "source": METHODS["dsc-l2"].source, "loss": replace(loss, **weights), "paper_epochs": None}
+
+    return alone
 
 
 def _listing(K: int) -> dict:
@@ -208,7 +230,14 @@ TABLE: dict[tuple[str, str], Callable[[int], dict]] = {
     ("dsc-l1", "coil100"): lambda K: _coil100(1, 100),
     ("affinity", "eyaleb_components"): _components,
     ("affinity", "eyb_fc"): _components,
+    ("affinity", "hw2sources"): _paper_digits,
+    ("affinity", "mnist_usps_32"): _paper_digits,
     ("affinity", "bdgp"): _listing,
+    ("dsc-l2", "bdgp"): _first_view(_listing),
+    ("dsc-l2", "eyaleb_components"): _first_view(_components),
+    ("dsc-l2", "eyb_fc"): _first_view(_components),
+    ("dsc-l2", "hw2sources"): _first_view(_paper_digits),
+    ("dsc-l2", "mnist_usps_32"): _first_view(_paper_digits),
     ("listing", "*"): _listing,
     ("dsc-l2", "digits"): _small,
     ("dsc-l1", "digits"): lambda K: _small(K, 1),
@@ -223,6 +252,8 @@ TABLE: dict[tuple[str, str], Callable[[int], dict]] = {
 SPATIAL_ROWS: dict[str, Callable[[int], dict]] = {
     "eyaleb_components": lambda K: _joint(_components(K), 0.5),  # 0.3 + 4 x 0.05
     "eyb_fc": lambda K: _joint(_components(K), 0.5),
+    "hw2sources": lambda K: _joint(_paper_digits(K), 0.5),  # 0.25 + 0.25
+    "mnist_usps_32": lambda K: _joint(_paper_digits(K), 0.5),
     "bdgp": lambda K: _joint(_listing(K), 1.0),  # 0.2 + 0.8
     "coil20_edges": lambda K: _joint(_coil20_edges(K), 1.0),  # 0.5 + 0.5
     "digits": lambda K: {"architecture": SMALL_SPATIAL_NET},
@@ -278,7 +309,12 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides: Any) -> Meth
 
 
 def override(method: Description, **values: Any) -> Description:
-    """Return a copy of a description with some fields changed, wherever in it they live."""
+    """Return a copy of a description with some fields changed, wherever in it they live.
+
+    Saved autoencoders (``pretrained``) are taken as they are, unless ``pretrain_epochs`` are asked for.
+    """
+    if values.get("pretrained") is not None:
+        values = {"pretrain_epochs": 0, **values}
     outer = {field.name: values.get(field.name, getattr(method, field.name)) for field in fields(method)}
     parts: dict[str, Any] = {name: part for name, part in outer.items() if is_dataclass(part) or isinstance(part, dict)}
     owner = {

@@ -20,13 +20,15 @@ from .correlation import Correlation
 from .devices import precision as computing_in
 from .losses import LossWeights, finetuning_terms, weighted_squared_error
 from .model import SubspaceNetwork
+from .self_expression import express
 
 __all__ = [
-    "SCHEDULES", "batches", "check_views", "finetune", "make_optimizer", "pretrain", "schedule_factor", "shrink",
-    "train_epochs",
+    "SCHEDULES", "WAYS", "batches", "check_samples", "check_views", "finetune", "make_optimizer", "pretrain",
+    "schedule_factor", "shrink", "train_epochs",
 ]  # fmt: skip
 
 SCHEDULES = ("constant", "cosine")
+WAYS = ("latents", "coefficients")  # what the decoders see in pre-training
 WARM_UP = 0.1  # share of the epochs in which the cosine schedule rises
 STALL = 10  # epochs over which fine-tuning has to make progress, where a tolerance asks for it
 History = dict[str, list[float]]
@@ -44,9 +46,10 @@ def pretrain(
     masks: Sequence[torch.Tensor] | None = None,
     seed: int = 0,
     tolerance: float | None = None,
+    through: str = "latents",
     **loop: Any,
 ) -> History:
-    """Train the autoencoders alone, without self-expression: step one.
+    """Train the autoencoders alone, without the terms of self-expression: step one.
 
     Minimizes Σ_m w_m ‖X_m - X̂_m‖²_F with Adam.
 
@@ -70,6 +73,9 @@ def pretrain(
         Order of the mini-batches.
     tolerance : float, optional
         Stop after the first epoch whose loss is at most this share of Σ_m w_m ‖X_m‖²_F.
+    through : {"latents", "coefficients"}
+        What the decoders see: Z; or C Z, as in DMSC's code, with a C that has its diagonal, is trained with the
+        autoencoders, and is set back to its start in the end. The latter needs all samples in one batch.
     **loop
         ``checkpoint`` (path), ``checkpoint_every`` (epochs, 50), ``resume`` (bool), ``config`` (dict that must match a
         checkpoint's), ``callback(epoch, terms, model)`` after each epoch, ``progress`` (bool: show a bar where stderr
@@ -91,7 +97,19 @@ def pretrain(
     Ji et al., NIPS 2017, section 3.3.
     """
     n_samples = check_views(model, Xs, masks)
-    optimizer = make_optimizer(model.autoencoder_parameters(), learning_rate)
+    C, trained = model.self_expression.weight, model.autoencoder_parameters()
+    if one_of("through", through, WAYS) == "coefficients":
+        if batch_size is not None and batch_size < n_samples:
+            raise ValueError(f"through='coefficients' needs all samples in one batch, not batch_size={batch_size}")
+        check_samples(C, n_samples)
+        start = C.detach().clone()
+        trained.append(C)
+    optimizer = make_optimizer(trained, learning_rate)
+
+    def reconstruct(batch: list[torch.Tensor], has: list[torch.Tensor] | None) -> list[torch.Tensor]:
+        Zs = model.encode(batch, has)
+        return model.decode(Zs if through == "latents" else express(C, Zs))
+
     enough = -math.inf
     if tolerance is not None:
         tolerance = positive_number("tolerance", tolerance)
@@ -104,7 +122,7 @@ def pretrain(
         for rows in batches(n_samples, batch_size, order, Xs[0].device):
             batch, has = [X[rows] for X in Xs], None if masks is None else [mask[rows] for mask in masks]
             optimizer.zero_grad()
-            loss = weighted_squared_error(batch, model.autoencode(batch, has), weights, has)
+            loss = weighted_squared_error(batch, reconstruct(batch, has), weights, has)
             loss.backward()
             optimizer.step()
             total += loss.detach()
@@ -113,7 +131,10 @@ def pretrain(
     def good_enough(history: History) -> bool:
         return history["loss"][-1] <= enough
 
-    return train_epochs("pretrain", model, optimizer, epoch_step, epochs, generator=order, stop=good_enough, **loop)
+    history = train_epochs("pretrain", model, optimizer, epoch_step, epochs, generator=order, stop=good_enough, **loop)
+    if through == "coefficients":
+        model.self_expression.set_coefficients(start)
+    return history
 
 
 def finetune(
@@ -179,8 +200,7 @@ def finetune(
     if correlation is not None and projected != [correlation.projection_dim] * len(Xs):
         raise ValueError(f"the model has no projections for {correlation}: build it with correlation=, without a plan")
     C = model.self_expression.weight
-    if n_samples != len(C):
-        raise ValueError(f"the model expresses {len(C)} samples, but Xs hold {n_samples}")
+    check_samples(C, n_samples)
     trained = [p for p in model.parameters() if solve is None or p is not C]
     optimizer = make_optimizer(trained, learning_rate)
     tolerance = -math.inf if tolerance is None else positive_number("tolerance", tolerance)
@@ -316,6 +336,12 @@ def train_epochs(
         if last:
             break
     return history
+
+
+def check_samples(C: torch.Tensor, n_samples: int) -> None:
+    """Refuse views of another number of samples than C (N, N) has."""
+    if n_samples != len(C):
+        raise ValueError(f"the model expresses {len(C)} samples, but Xs hold {n_samples}")
 
 
 def check_views(model: SubspaceNetwork, Xs: Sequence[torch.Tensor], masks: Sequence[torch.Tensor] | None) -> int:

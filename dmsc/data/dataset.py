@@ -204,14 +204,14 @@ def load_dataset(name: str | os.PathLike[str], **options: Any) -> Dataset:
         `n_clusters`, `masks`); data/README.md describes both.
     **options
         Options of that dataset: digits `n_per_class`, `seed`; synthetic `n_samples`, `n_clusters`, `subspace_dim`,
-        `ambient_dim`, `noise`, `n_views`, `seed`; eyaleb and eyaleb_components `subjects`; mnist_usps and mnist_edges
-        `n_per_class`, `seed`; one's own file `n_clusters`.
+        `ambient_dim`, `noise`, `n_views`, `seed`; eyaleb and eyaleb_components `subjects`; mnist_usps, mnist_usps_32
+        and mnist_edges `n_per_class`, `seed`; one's own file `n_clusters`.
 
     Returns
     -------
     Dataset
-        Values are those that the file holds (ORL, Extended Yale B and hw2sources 0–255, the others 0–1): the
-        loss weights of the papers depend on it.
+        Values are those that the file holds (ORL, Extended Yale B and hw2sources 0–255, the others 0–1; only
+        mnist_usps_32 is scaled, to 0–255): the loss weights of the papers depend on it.
 
     Raises
     ------

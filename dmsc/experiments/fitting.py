@@ -18,7 +18,7 @@ from ..data import Dataset
 from ..devices import as_tensors, available_memory, resolve_device, seed_everything
 from ..fusion import PLACES, fusion_plan
 from ..losses import repeat_last, weighted_squared_error
-from ..methods import Baseline, Method
+from ..methods import SOLVED_STARTS, Baseline, Method
 from ..model import SubspaceNetwork
 from ..selection import Candidate, check_epochs, load_candidates, save_candidates, subspace_consistency
 from ..self_expression import choose_ridge, ridge_self_expression, unit_rows
@@ -26,6 +26,7 @@ from ..solvers.closed_form import finetune_closed_form
 from ..solvers.scale_path import SCALES, finetune_scale_path
 from ..spectral import READINGS, Labels, read_labels
 from ..training import History, finetune, pretrain
+from .autoencoders import load_autoencoders
 
 __all__ = ["Fit", "Reader", "build_model", "fit_baseline", "fit_network", "used_views"]
 
@@ -109,6 +110,7 @@ def used_views(dataset: Dataset, method: Method | Baseline) -> Sequence[np.ndarr
 def build_model(dataset: Dataset, method: Method, device: torch.device | str = "cpu") -> SubspaceNetwork:
     """Build the untrained network that a method describes, for the views it uses of a dataset."""
     init = method.coefficients_init
+    init = 1 / dataset.n_samples if init == "mean" else 0.0 if init in SOLVED_STARTS else float(init)
     shapes = [X.shape[1:] for X in used_views(dataset, method)]
     spatial = method.fusion in PLACES
     return SubspaceNetwork(
@@ -118,26 +120,30 @@ def build_model(dataset: Dataset, method: Method, device: torch.device | str = "
         plan=fusion_plan(method.fusion, len(shapes), len(method.architecture.convolutions)) if spatial else (),
         fusion_function=method.fusion_function,
         correlation=method.correlation,
-        coefficients_init=0.0 if init == "closed-form" else float(init),
+        coefficients_init=init,
         zero_diagonal=method.zero_diagonal,
     ).place(resolve_device(device))
 
 
-def warm_start(
+def start_coefficients(
     model: SubspaceNetwork, Xs: list[torch.Tensor], method: Method, masks: list[torch.Tensor] | None
 ) -> None:
-    """Set C to the closed form on the current latents, with ridge lambda_1 / lambda_2."""
+    """Set C to a closed form on the current latents, as ``coefficients_init`` says.
+
+    "closed-form": of the loss itself, with ridge lambda_1 / lambda_2. "warm": of unit rows of the latents, with a zero
+    diagonal and a penalty chosen without labels, see `dmsc.self_expression.choose_ridge`.
+    """
     with torch.no_grad():
         Zs = model.encode(Xs, masks)
-    model.self_expression.set_coefficients(
-        ridge_self_expression(
-            Zs,
-            method.loss.ridge,
-            zero_diagonal=method.zero_diagonal,
-            weights=repeat_last(method.loss.self_expression, model.n_latents),
-            masks=model.latent_masks(masks),
-        )
-    )
+    if method.coefficients_init == "warm":
+        Zs = [torch.nn.functional.normalize(Z.double()) for Z in Zs]
+        ridge, zero_diagonal = choose_ridge([Z.cpu().numpy() for Z in Zs]), True
+    else:
+        ridge, zero_diagonal = method.loss.ridge, method.zero_diagonal
+    weights = repeat_last(method.loss.self_expression, model.n_latents)
+    options: dict[str, Any] = {"weights": weights, "masks": model.latent_masks(masks)}
+    C = ridge_self_expression(Zs, ridge, zero_diagonal=zero_diagonal, **options)
+    model.self_expression.set_coefficients(C)
 
 
 def check_memory(n_samples: int, device: torch.device, readings: Sequence[str]) -> None:
@@ -183,6 +189,8 @@ def fit_network(
     with clock("setup"):
         seed_everything(seed)
         model = build_model(dataset, method, device)
+        if method.pretrained is not None:
+            load_autoencoders(model, method.pretrained)
         Xs = as_tensors(used_views(dataset, method), device, method.input_scale)
         masks = None if dataset.masks is None else [torch.tensor(m, device=device) for m in dataset.masks[: len(Xs)]]
     with clock("pretrain"):
@@ -196,6 +204,7 @@ def fit_network(
             masks=masks,
             seed=seed,
             tolerance=method.pretrain_tolerance,
+            through=method.pretrain_through,
             checkpoint=folder and folder / "AE1.pt",
             **loop,
         )
@@ -203,8 +212,8 @@ def fit_network(
     options: dict[str, Any] = {"epochs": method.finetune_epochs, "learning_rate": method.learning_rate}
     options |= {"weights": method.loss, "checkpoint": folder and folder / "AE2.pt", "callback": reader, **loop}
     with clock("finetune"):
-        if method.coefficients_init == "closed-form":
-            warm_start(model, Xs, method, masks)
+        if method.coefficients_init in SOLVED_STARTS:
+            start_coefficients(model, Xs, method, masks)
         if method.solver == "scale-path":
             second = finetune_scale_path(model, Xs, batch_size=method.pretrain_batch_size, seed=seed, **options)
         else:

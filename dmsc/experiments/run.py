@@ -24,6 +24,7 @@ from ..networks import Architecture, Conv
 from ..selection import select
 from ..spectral import Labels, Reading
 from ..training import History
+from .autoencoders import describe_autoencoders
 from .fitting import Fit, fit_baseline, fit_network, used_views
 from .records import FORMAT, environment, peak_memory_mb, thin
 
@@ -195,13 +196,19 @@ def _score(dataset: Dataset, labels: np.ndarray) -> dict[str, float]:
 def describe(dataset: Dataset, method: Method | Baseline, seed: int) -> dict:
     """Return what a run is, as plain JSON values: the data, the method with every setting, the seed."""
     views = [[name, list(X.shape)] for name, X in zip(dataset.view_names, used_views(dataset, method), strict=False)]
+    settings = _plain(method)
+    saved = {}
+    if settings.get("pretrained") is not None:
+        settings["pretrained"], digest = describe_autoencoders(settings["pretrained"])
+        saved = {"autoencoders_digest": digest}
     return {
         "dataset": dataset.name,
         **({"variant": dataset.variant} if dataset.variant else {}),
         "views": views,
         "n_clusters": dataset.n_clusters,
         "data_digest": _data_digest(dataset),
-        "method": _plain(method),
+        "method": settings,
+        **saved,
         "seed": seed,
     }
 

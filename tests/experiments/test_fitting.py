@@ -14,7 +14,15 @@ from dmsc.baselines import ALGORITHMS
 from dmsc.data.corruption import corrupt
 from dmsc.devices import as_tensors
 from dmsc.experiments import fitting
-from dmsc.experiments.fitting import Clock, Reader, build_model, fit_baseline, fit_network, used_views, warm_start
+from dmsc.experiments.fitting import (
+    Clock,
+    Reader,
+    build_model,
+    fit_baseline,
+    fit_network,
+    start_coefficients,
+    used_views,
+)
 from dmsc.experiments.run import run_experiment
 from dmsc.metrics import clustering_accuracy
 from dmsc.presets import BASELINES, METHODS, preset
@@ -267,7 +275,7 @@ def test_labels_that_no_one_chooses_among_are_not_judged_on_the_way(data, method
 def test_warm_start_is_the_closed_form(data, method):
     model = build_model(data, method)
     Xs = as_tensors(data.Xs)
-    warm_start(model, Xs, method, None)
+    start_coefficients(model, Xs, method, None)
     Zs = [Z.detach().double().numpy() for Z in model.encode(Xs)]
     ridge = method.loss.lambda_regularization / method.loss.lambda_self_expression
     expected = ridge_self_expression(Zs, ridge, zero_diagonal=method.zero_diagonal).numpy()
