@@ -186,6 +186,16 @@ def stands(ones):
     return (mean.sum(axis=1) > 0.5).sum() > 1.3 * (mean.sum(axis=0) > 0.5).sum()
 
 
+def test_mnist_usps_32_is_mnist_usps_enlarged(real_data):
+    real_data("MNIST_USPS.mat")
+    small, dataset = (load_dataset(name, n_per_class=20, seed=3) for name in ("mnist_usps", "mnist_usps_32"))
+    check(dataset, 200, 10, [(1, 32, 32)] * 2, ["MNIST", "USPS"])
+    np.testing.assert_array_equal(dataset.y, small.y)
+    for X, image in zip(dataset.Xs, small.Xs, strict=True):
+        assert X.min() == 0 and 250 < X.max() <= 255
+        np.testing.assert_allclose(X, resize(image * 255, (32, 32)), atol=1e-3)
+
+
 def test_hw2sources(real_data):
     path = real_data("multiview/HW2sources.mat")
     dataset = load_dataset("hw2sources")
@@ -396,6 +406,90 @@ def test_hw2sources_of_a_small_file(folder, monkeypatch):
     for X, images in zip(dataset.Xs, views, strict=True):
         np.testing.assert_array_equal(X, resize(images[:, None], (32, 32)))
         assert X.min() >= 0 and X.max() <= 255
+
+
+def test_mnist_usps_and_its_32_of_a_small_file(folder, monkeypatch):
+    rng = np.random.default_rng(0)
+    views = rng.random((2, 30, 28, 28))
+    views[:, 0, 0, 0] = 0, 1
+    X1, X2 = (np.stack([image.ravel(order="F") for image in view]) for view in views)
+    name = "MNIST_USPS.mat"
+    scipy.io.savemat(folder / name, {"X1": X1, "X2": X2, "Y": np.arange(30)[None] % 10})
+    known = files.KNOWN_FILES[name]
+    monkeypatch.setitem(files.KNOWN_FILES, name, known._replace(digest=files.file_hash(folder / name)))
+    small = load_dataset("mnist_usps", n_per_class=None)
+    check(small, 30, 10, [(1, 28, 28)] * 2, ["MNIST", "USPS"])
+    np.testing.assert_array_equal([X[:, 0] for X in small.Xs], views.astype(np.float32))
+    large = load_dataset("mnist_usps_32", n_per_class=None)
+    check(large, 30, 10, [(1, 32, 32)] * 2, ["MNIST", "USPS"])
+    for X, view in zip(large.Xs, views, strict=True):
+        np.testing.assert_allclose(X, resize(255 * view[:, None], (32, 32)), atol=1e-3)
+        assert X.min() >= 0 and X.max() <= 255
+    drawn, pairs = (load_dataset(name, n_per_class=2, seed=5) for name in ("mnist_usps_32", "mnist_usps"))
+    np.testing.assert_array_equal(drawn.Xs[1], 255 * resize(pairs.Xs[1], (32, 32)))
+
+
+def save_fashion(path, views, labels):
+    """A file in the layout that the program of its authors reads."""
+    X = np.empty((1, len(views)), dtype=object)
+    for i, view in enumerate(views):
+        X[0, i] = view
+    scipy.io.savemat(path, {"X": X, "groundtruth": labels})
+
+
+@pytest.mark.parametrize("shape", [(784,), (28, 28)])
+@pytest.mark.parametrize("row", [True, False])
+def test_fashion_edges(folder, shape, row):
+    images = np.random.default_rng(0).integers(0, 256, (2, 20, 28, 28)).astype(np.uint8)
+    labels = np.arange(1, 21) % 10
+    save_fashion(
+        folder / "fm_2000_edge_ori.mat",
+        [view.reshape(20, *shape) for view in images],
+        labels[None] if row else labels[:, None],
+    )
+    dataset = load_dataset("fashion_edges")
+    check(dataset, 20, 10, [(1, 28, 28)] * 2, ["view 0", "view 1"])
+    np.testing.assert_array_equal(dataset.y, labels)
+    for X, view in zip(dataset.Xs, images, strict=True):
+        np.testing.assert_array_equal(X[:, 0], view)
+
+
+def test_fashion_edges_says_how_to_get_its_file(folder, monkeypatch):
+    monkeypatch.setattr(files, "cache_folder", lambda: folder / "cache")
+    words = ["fm_2000_edge_ori.mat", "no hash", "https://github.com/IMKBLE/DMSC-UDL/raw/7e1b", str(folder), "DMSC_DATA"]
+    one_clear_error(lambda: load_dataset("fashion_edges"), FileNotFoundError, words)
+
+
+FLAT = np.ones((6, 784))
+
+
+@pytest.mark.parametrize(
+    ("views", "labels", "words"),
+    [
+        ([FLAT], np.arange(6), ("X must", "2 views", "(1, 1)")),
+        ([FLAT] * 3, np.arange(6), ("X must", "2 views", "(1, 3)")),
+        ([FLAT, FLAT[:5]], np.arange(6), ("view 1 of X", "N = 6", "(5, 784)")),
+        ([FLAT, FLAT], np.arange(5), ("view 0 of X", "N = 5", "(6, 784)")),
+        ([FLAT.T, FLAT], np.arange(6), ("view 0 of X", "(784, 6)")),
+        ([FLAT, np.ones((6, 32, 32))], np.arange(6), ("view 1 of X", "(6, 32, 32)")),
+        ([FLAT, FLAT * 1j], np.arange(6), ("view 1 of X", "complex")),
+        ([FLAT, "edges"], np.arange(6), ("view 1 of X", "real numbers")),
+        ([FLAT, FLAT * np.nan], np.arange(6), ("view 1", "NaN")),
+        ([FLAT, FLAT], np.ones((2, 3)), ("labels", "(2, 3)")),
+        ([FLAT, FLAT], np.array([0, 1, 2, 3, 4, np.nan]), ("labels", "NaN")),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_fashion_edges_refuses(folder, views, labels, words):
+    save_fashion(folder / "fm_2000_edge_ori.mat", views, labels)
+    one_clear_error(lambda: load_dataset("fashion_edges"), ValueError, words)
+
+
+@pytest.mark.parametrize("variables", [{"X": FLAT, "groundtruth": np.arange(6)}, {"X": np.array([[FLAT, 1]], object)}])
+def test_fashion_edges_refuses_another_layout(folder, variables):
+    scipy.io.savemat(folder / "fm_2000_edge_ori.mat", variables)
+    culprit = "'X' must be a cell" if "groundtruth" in variables else "'groundtruth'"
+    one_clear_error(lambda: load_dataset("fashion_edges"), ValueError, ("fm_2000_edge_ori.mat", culprit))
 
 
 def test_mnist_edges_of_a_small_file(folder, monkeypatch):
