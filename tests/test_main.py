@@ -52,6 +52,21 @@ def test_run_writes_a_record_and_table_reads_it(tmp_path, capsys):
     assert (tmp_path / "t.csv").read_text().startswith("dataset,variant,n_clusters,method,settings")
 
 
+def test_run_starts_from_saved_autoencoders(tmp_path, capsys):
+    assert main([*RUN, *folders(tmp_path)]) == 0
+    (saved,) = (tmp_path / "runs" / "checkpoints").rglob("AE1.pt")
+    without_pretraining = [text for text in RUN if text not in ("--pretrain-epochs", "2")]
+    options = ["--weights", str(saved), "--records", str(tmp_path / "warm")]
+    assert main([*without_pretraining, *options, "--checkpoints", str(tmp_path / "c")]) == 0
+    ((record,), (first,)) = load_records(tmp_path / "warm"), load_records(written(tmp_path))
+    assert record["config"]["method"]["pretrained"] == "AE1.pt"
+    assert record["config"]["method"]["pretrain_epochs"] == 0
+    assert record["metrics"]["network"] == first["metrics"]["network"]
+    capsys.readouterr()
+    assert main([*RUN, *folders(tmp_path), "--weights", "nowhere.pt"]) == 2
+    assert "nowhere.pt" in one_line(capsys)
+
+
 def test_a_finished_run_answers_with_its_metrics(tmp_path, capsys):
     """With or without --resume; it is not repeated by accident."""
     assert main([*RUN, *folders(tmp_path)]) == 0

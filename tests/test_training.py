@@ -40,6 +40,20 @@ def test_pretraining_descends_and_leaves_coefficients_alone():
     assert torch.equal(model.self_expression.weight, before)
 
 
+def test_pretraining_through_coefficients_trains_both_and_sets_c_back():
+    """One step is Adam's on the loss of what is decoded from C Z, with the diagonal of C."""
+    model, Xs = make()
+    expected, C = copy.deepcopy(model), model.self_expression.weight.detach().clone()
+    Zs_hat = [expected.self_expression.weight @ Z for Z in expected.encode(Xs)]
+    weighted_squared_error(Xs, expected.decode(Zs_hat), (1.0,)).backward()
+    history = pretrain(model, Xs, epochs=1, through="coefficients", learning_rate=0.01, progress=False)
+    for found, reference in zip(model.autoencoder_parameters(), expected.autoencoder_parameters(), strict=True):
+        gradient = reference.grad
+        torch.testing.assert_close(found, reference - 0.01 * gradient / (gradient.abs() + 1e-8), rtol=1e-4, atol=1e-6)
+    assert torch.equal(model.self_expression.weight, C)
+    assert pretrain(model, Xs, epochs=60, through="coefficients", progress=False)["loss"][-1] < history["loss"][0]
+
+
 def test_one_finetuning_step_is_one_adam_step():
     """Adam's first step moves every parameter by learning_rate * gradient / (|gradient| + eps)."""
     model, Xs = make()
@@ -227,9 +241,11 @@ def kill_after(epochs):
     return callback
 
 
-@pytest.mark.parametrize("step", ["pretrain", "finetune", "finetune, proximal"])
+@pytest.mark.parametrize("step", ["pretrain", "pretrain, through C", "finetune", "finetune, proximal"])
 def test_resumed_equals_uninterrupted(tmp_path, step):
     def train(model, Xs, **loop):
+        if step == "pretrain, through C":
+            return pretrain(model, Xs, epochs=9, through="coefficients", progress=False, **loop)
         if step == "pretrain":
             return pretrain(model, Xs, epochs=9, batch_size=5, progress=False, **loop)
         weights = LossWeights(norm=1) if "proximal" in step else WEIGHTS
@@ -371,12 +387,16 @@ CASES = [
     ("batch", lambda: train(network(), [X], batch_size=0), ValueError, ("batch_size", "got 0")),
     ("views", lambda: train(network(views=2), [X]), ValueError, ("2 views", "hold 1")),
     ("unequal views", lambda: train(network(views=2), [X, X[:3]]), ValueError, "[4, 3]"),
+    ("through", lambda: train(network(), [X], through="Z"), ValueError, ("through", "'coefficients'", "'Z'")),
+    ("through in batches", lambda: train(network(), [X], through="coefficients", batch_size=2), ValueError,
+     ("one batch", "batch_size=2")),
+    ("samples, through C", lambda: train(network(5), [X], through="coefficients"), ValueError, ("5 samples", "4")),
     ("samples", lambda: finetune(network(5), [X], epochs=1, weights=LossWeights()), ValueError, ("5 samples", "4")),
     ("diverged", lambda: train(network(), [X * NAN]), ValueError, ("nan", "epoch 1", "learning rate")),
     ("no projections", lambda: tune(correlation=Correlation()), ValueError, "projections"),
     ("masks' length", lambda: tune(masks=[HALF[:3]]), ValueError, ("masks", "4 bool")),
     ("masks of numbers", lambda: train(network(), [X], masks=[HALF.int()]), ValueError, ("masks", "int32")),
-]
+]  # fmt: skip
 
 
 @by_name(CASES)

@@ -33,6 +33,7 @@ from ..devices import resolve_device
 from ..paths import IN_CHECKOUT, ROOT, replacing, write_text
 
 __all__ = [
+    "BEST",
     "FAILED",
     "FORMAT",
     "METRICS",
@@ -65,6 +66,9 @@ FAILED = ".failed.json"  # ending of the note on a run that failed
 NO_STUDIES = ("benchmarks", "checkpoints", "notebooks")  # folders beside the studies that hold no records of theirs
 #: What labels were read off: C of what was run (three readings), and the closed form on the raw views.
 READINGS = ("plain", "paper", "selected", "raw_plain", "raw_paper")
+#: And what labels would have chosen: of the checked epochs, in the paper's reading, the one with the best accuracy. No
+#: result, but where some published numbers come from.
+BEST = "best_by_labels"
 METRICS = ("acc", "nmi", "ari", "purity", "eigengap")
 
 
@@ -219,8 +223,8 @@ def records_frame(records: Iterable[dict]) -> pd.DataFrame:
 
     Columns: ``run``, ``dataset``, ``variant``, ``n_clusters``, ``method``, ``seed``, ``epochs`` (of fine-tuning),
     ``of_paper`` (how many its paper has), ``device``, ``minutes``, ``peak_memory_mb``, and ``<reading>_<metric>`` for
-    each of READINGS and METRICS; what a run hasn't is missing. Everything else that records hold, one column per leaf:
-    ``pandas.json_normalize(records)``.
+    each of READINGS and BEST, and of METRICS; what a run hasn't is missing. Everything else that records hold, one
+    column per leaf: ``pandas.json_normalize(records)``.
     """
     frame = pd.DataFrame([_row(record) for record in records])
     return frame if frame.empty else frame.astype({"epochs": "Int64", "of_paper": "Int64"})
@@ -246,7 +250,15 @@ def _row(record: dict) -> dict:
         scores = raw if reading.startswith("raw_") else own
         for metric in METRICS:
             row[f"{reading}_{metric}"] = scores.get(reading.removeprefix("raw_"), {}).get(metric, np.nan)
-    return row
+    best = _best_by_labels(record)
+    return row | {f"{BEST}_{metric}": best.get(metric, np.nan) for metric in METRICS}
+
+
+def _best_by_labels(record: dict) -> dict:
+    """Return the scores of the checked epoch that has the best accuracy; nothing for runs without epochs or labels."""
+    looked_at = (record["selection"] or {}).get("candidates", ()) if "network" in record["metrics"] else ()
+    known = [c for c in looked_at if c["reading"] == "paper" and "acc" in c]
+    return max(known, key=lambda c: c["acc"], default={})
 
 
 def check_study_name(study: str) -> str:

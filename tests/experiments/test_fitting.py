@@ -58,6 +58,26 @@ def calls(monkeypatch):
     return counts
 
 
+def test_a_warm_start_is_the_closed_form_on_unit_rows_of_the_latents(data):
+    method = preset("affinity", "synthetic", 3, coefficients_init="warm", norm=1)
+    model = build_model(data, method)
+    Xs = as_tensors(data.Xs, "cpu", 1.0)
+    start_coefficients(model, Xs, method, None)
+    with torch.no_grad():
+        Zs = unit_rows([Z.numpy() for Z in model.encode(Xs)])
+    expected = ridge_self_expression(Zs, choose_ridge(Zs))
+    torch.testing.assert_close(model.self_expression.weight.detach(), expected.float())
+    assert not model.self_expression.weight.diagonal().any()
+
+
+def test_from_the_mean_every_sample_begins_as_the_mean_of_all(data):
+    model = build_model(data, preset("affinity", "synthetic", 3, coefficients_init="mean"))
+    with torch.no_grad():
+        Zs, Zs_hat, _ = model(as_tensors(data.Xs, "cpu", 1.0))
+    for Z, Z_hat in zip(Zs, Zs_hat, strict=True):
+        torch.testing.assert_close(Z_hat, Z.mean(0).expand_as(Z))
+
+
 def test_a_clock_counts_nothing_twice(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(fitting, "time", SimpleNamespace(perf_counter=lambda: now[0]))

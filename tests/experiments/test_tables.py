@@ -67,7 +67,8 @@ def test_tables_show_the_same_numbers():
     records = [record(0, 0.5), record(1, 0.7)]
     markdown = markdown_table(records)
     assert "60.0 ± 10.0" in markdown and "10 (20)" in markdown
-    assert markdown_table(records, "nmi").count("30.0 ± 5.0") == 4
+    assert "60.0 ± 10.0 / 30.0 / 15.0" in markdown  # accuracy with its spread, NMI, ARI
+    assert markdown_table(records, "nmi").count("30.0 ± 5.0") == 3
     (row,) = csv.DictReader(io.StringIO(csv_table(records)))
     assert float(row["raw_paper_acc"]) == pytest.approx(0.6) and row["epochs"] == "10"
     assert "settings" in row and csv_table([]) == ""
@@ -76,8 +77,8 @@ def test_tables_show_the_same_numbers():
 def test_what_is_chosen_without_labels_has_its_column_and_records_without_it_a_dash():
     (new,) = cells(markdown_table([record(0, 0.5), record(1, 0.7)]))
     (old,) = cells(markdown_table([unselected(0, 0.5), unselected(1, 0.7)]))
-    assert new[6] == "50.0 ± 10.0" and old[6] == "–"
-    assert new[:6] + new[7:] == old[:6] + old[7:]
+    assert new[8] == "50.0 ± 10.0" and old[8] == "–"
+    assert new[:8] + new[9:] == old[:8] + old[9:]
     (row,) = summarize([unselected(0, 0.5)])
     assert np.isnan(row["selected_acc"]) and row["plain_acc"] == 0.5
     assert cells(family_table([record(0, 0.5)]))[0][5] == "40.0"
@@ -95,7 +96,8 @@ def test_baselines_have_scores_but_no_epochs_and_no_raw_data_beside_them():
     assert (row["plain_acc"], row["selected_acc"]) == pytest.approx((0.6, 0.7))
     assert np.isnan(row["raw_plain_acc"])
     (line,) = cells(markdown_table([baseline(0, 0.5)]))
-    assert line == ["toy", "ssc", "– (–)", "1", "50.0", "50.0", "60.0", "–", "–", "–", "cpu, 1.0"]
+    ours, others = "50.0 / 25.0 / 12.5", ["50.0", "60.0", "–", "–", "–"]
+    assert line == ["toy", "ssc", "– (–)", "1", "–", ours, "–", *others, "cpu, 1.0"]
     assert list(csv.DictReader(io.StringIO(csv_table([baseline(0, 0.5)]))))[0]["epochs"] == ""
 
 
@@ -187,9 +189,23 @@ def test_reproductions_are_the_records_with_the_epochs_of_a_paper():
 def test_the_gap_to_the_paper_is_shown():
     made = record(0, 0.8225, dataset="orl", n_clusters=40)
     assert PUBLISHED["orl", 40, "dsc-l2"]["acc"] == 0.86
-    assert "86.0 (-3.7)" in markdown_table([made])
+    (line,) = cells(markdown_table([made]))
+    assert line[4] == "86.0" and line[6] == "-3.7"
     made["config"]["n_clusters"] = 10  # ten people are another task
     assert "86.0" not in markdown_table([made])
+
+
+def test_the_best_epoch_by_the_labels_is_of_the_papers_reading_and_kept_apart():
+    made = [record(0, 0.5), record(1, 0.7)]
+    for run, values in zip(made, ((0.2, 0.9, 0.5), (0.3, 0.7, 0.7)), strict=True):
+        looks = [{"epoch": i, "reading": "paper", "acc": acc, "nmi": acc / 2} for i, acc in enumerate(values)]
+        run["selection"]["candidates"] = [*looks, {"epoch": 9, "reading": "plain", "acc": 0.99, "nmi": 0.9}]
+    (row,) = summarize(made)
+    assert (row["best_by_labels_acc"], row["best_by_labels_nmi"]) == pytest.approx((0.8, 0.4))
+    assert row["paper_acc"] == pytest.approx(0.6)
+    assert cells(markdown_table(made))[0][9] == "80.0 ± 10.0"
+    assert np.isnan(summarize([*made, record(2, 0.5)])[0]["best_by_labels_acc"])  # one of three was never looked at
+    assert np.isnan(summarize([baseline(0, 0.5)])[0]["best_by_labels_acc"])
 
 
 def test_what_a_run_came_to_is_told_in_lines():
