@@ -59,6 +59,8 @@ class Method:
         the way and thrown away.
     learning_rate : float
         Adam's, in both steps.
+    network_learning_rate : float or None
+        Adam's for the autoencoders in fine-tuning, where it differs from C's.
     solver : {"adam", "closed-form", "scale-path"}
         How C is found in fine-tuning: trained; solved for at every step (`dmsc.solvers.closed_form`); solved for once,
         at the best scale of the latents (`dmsc.solvers.scale_path`).
@@ -90,6 +92,7 @@ class Method:
     pretrain_through: str = "latents"
     finetune_epochs: int = 100
     learning_rate: float = 1e-3
+    network_learning_rate: float | None = None
     solver: str = "adam"
     schedule: str = "constant"
     pretrain_tolerance: float | None = None
@@ -118,11 +121,13 @@ class Method:
                 f"pretrain_through='coefficients' needs all samples in one batch: pretrain_batch_size=None, "
                 f"got {self.pretrain_batch_size}"
             )
-        for field_name in ("pretrain_tolerance", "finetune_tolerance"):
+        for field_name in ("network_learning_rate", "pretrain_tolerance", "finetune_tolerance"):
             if getattr(self, field_name) is not None:
                 positive_number(field_name, getattr(self, field_name))
         if self.needs_closed_form:
             _ = self.loss.ridge  # says what is missing
+        if self.solver != "adam" and self.network_learning_rate is not None:
+            raise ValueError(f"network_learning_rate is for solver='adam', where C has a rate, not for {self.solver!r}")
         if self.solver == "scale-path" and self.correlation is not None:
             raise ValueError(
                 "solver='scale-path' trains no encoders, and correlation is about them: use another solver"

@@ -144,6 +144,7 @@ def finetune(
     epochs: int,
     weights: LossWeights,
     learning_rate: float = 1e-3,
+    network_learning_rate: float | None = None,
     masks: Sequence[torch.Tensor] | None = None,
     correlation: Correlation | None = None,
     solve: Callable[[list[torch.Tensor]], torch.Tensor] | None = None,
@@ -169,6 +170,8 @@ def finetune(
         Weights of the terms.
     learning_rate : float
         Adam's.
+    network_learning_rate : float, optional
+        Adam's for all but C; by default the same. A smaller one keeps the latents while C grows from its start.
     masks : sequence of bool tensors (N,), optional
         Which samples have which view.
     correlation : Correlation, optional
@@ -202,7 +205,12 @@ def finetune(
     C = model.self_expression.weight
     check_samples(C, n_samples)
     trained = [p for p in model.parameters() if solve is None or p is not C]
-    optimizer = make_optimizer(trained, learning_rate)
+    if network_learning_rate is None:
+        optimizer = make_optimizer(trained, learning_rate)
+    else:
+        optimizer = make_optimizer([p for p in trained if p is C], learning_rate)
+        rate = positive_number("network_learning_rate", network_learning_rate)
+        optimizer.add_param_group({"params": [p for p in trained if p is not C], "lr": rate, "initial_lr": rate})
     tolerance = -math.inf if tolerance is None else positive_number("tolerance", tolerance)
 
     def epoch_step() -> dict[str, torch.Tensor]:
@@ -309,13 +317,13 @@ def train_epochs(
     if checkpoint is not None and resume and Path(checkpoint).exists():
         done, history = load_checkpoint(checkpoint, **parts)
     model.train()
-    rate, device = optimizer.param_groups[0]["initial_lr"], next(model.parameters()).device
+    device = next(model.parameters()).device
     if history and stop(history):
         epochs = done
     bar = tqdm(range(done, epochs), desc=step, initial=done, total=epochs, disable=None if progress else True)
     for epoch in bar:
         for group in optimizer.param_groups:
-            group["lr"] = rate * schedule_factor(schedule, epoch, epochs)
+            group["lr"] = group["initial_lr"] * schedule_factor(schedule, epoch, epochs)
         with computing_in(precision, device):
             tensors = epoch_step()
         terms = dict(zip(tensors, torch.stack([*tensors.values()]).tolist(), strict=True))  # one wait for the device

@@ -77,6 +77,13 @@ CASES = [
     ("fraction", lambda: method(finetune_epochs=2.5), TypeError, ("finetune_epochs", "2.5")),
     ("batch", lambda: method(pretrain_batch_size=0), ValueError, ("pretrain_batch_size", "got 0")),
     ("rate", lambda: method(learning_rate=0), ValueError, ("learning_rate", "got 0")),
+    ("networks' rate", lambda: method(network_learning_rate=0), ValueError, ("network_learning_rate", "got 0")),
+    (
+        "networks' rate, C solved for",
+        lambda: method(network_learning_rate=1e-4, solver="closed-form"),
+        ValueError,
+        ("network_learning_rate", "'closed-form'"),
+    ),
     ("scale", lambda: method(input_scale=-2), ValueError, ("input_scale", "-2")),
     ("solver", lambda: method(solver="sgd"), ValueError, ("solver", "'sgd'")),
     ("schedule", lambda: method(schedule="step"), ValueError, ("schedule", "'step'")),

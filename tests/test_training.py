@@ -68,6 +68,19 @@ def test_one_finetuning_step_is_one_adam_step():
 
 
 @pytest.mark.parametrize("norm", [1, 2])
+def test_the_networks_may_have_a_rate_of_their_own(norm):
+    """Adam's first step moves every parameter by the whole of its rate; a schedule multiplies both."""
+    model, Xs = make()
+    before = copy.deepcopy(model)
+    options = {"learning_rate": 0.01, "network_learning_rate": 0.001, "schedule": "cosine", "progress": False}
+    finetune(model, Xs, epochs=1, weights=replace(WEIGHTS, norm=norm, lambda_regularization=0.0), **options)
+    factor = schedule_factor("cosine", 0, 1)
+    for name, found in model.named_parameters():
+        moved = (found - before.get_parameter(name)).abs().max().item()
+        assert moved == pytest.approx(factor * (0.01 if name == "self_expression.weight" else 0.001), rel=1e-3)
+
+
+@pytest.mark.parametrize("norm", [1, 2])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_finetuning_minimizes_the_terms_of_every_variant(name, masked, norm):
@@ -378,6 +391,7 @@ CASES = [
     ("epochs", lambda: tune(epochs=-1), ValueError, ("epochs", "-1")),
     ("epochs, text", lambda: tune(epochs="9"), TypeError, ("epochs", "'9'")),
     ("rate", lambda: tune(learning_rate=0), ValueError, ("learning_rate", "got 0")),
+    ("networks' rate", lambda: tune(network_learning_rate=-1), ValueError, ("network_learning_rate", "-1")),
     ("every", lambda: tune(checkpoint_every=0), ValueError, ("checkpoint_every", "got 0")),
     ("schedule", lambda: tune(schedule="step"), ValueError, ("schedule", "'step'")),
     ("precision", lambda: tune(precision="fp8"), ValueError, ("precision", "'fp8'")),

@@ -219,6 +219,7 @@ def fit_network(
         else:
             train = finetune if method.solver == "adam" else finetune_closed_form
             options |= {"correlation": method.correlation, "tolerance": method.finetune_tolerance}
+            options |= {"network_learning_rate": method.network_learning_rate}
             second = train(model, Xs, masks=masks, **options)
     histories = {"pretrain": first, "finetune": second}
     labels = reader.read(model.self_expression.coefficients, len(second.get("loss", ())))  # where C lies
