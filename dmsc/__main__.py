@@ -1,4 +1,4 @@
-"""The command line: `dmsc run`, `sweep`, `record`, `table`, `reproduce`, `datasets`, `methods`."""
+"""The command line: `dmsc run`, `sweep`, `record`, `table`, `numbers`, `reproduce`, `datasets`, `methods`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .data.corruption import corrupt
 from .data.dataset import list_datasets, load_dataset
 from .experiments.autoencoders import AUTHORS
 from .experiments.migration import migrate_folder
+from .experiments.prose import renew_numbers
 from .experiments.records import (
     RESULTS,
     RUNS,
@@ -36,12 +37,13 @@ from .experiments.tables import (
     markdown_table,
     metrics_text,
     of_papers,
+    starts_table,
 )
 from .pages import running
 from .paths import write_text
 from .presets import BASELINES, METHODS, preset
 
-LAYOUTS = {"papers": markdown_table, "brief": brief_table, "family": family_table}
+LAYOUTS = {"papers": markdown_table, "brief": brief_table, "family": family_table, "starts": starts_table}
 #: What may go wrong without being a fault of this package: one line, no traceback. And what PyTorch has no class for.
 EXPECTED = (ValueError, TypeError, OSError, ImportError, MemoryError, torch.OutOfMemoryError, torch.linalg.LinAlgError)
 LACKING = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
@@ -136,6 +138,14 @@ def table(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def numbers(arguments: argparse.Namespace) -> int:
+    """Renew the numbers in the prose of pages."""
+    renewed = {page: renew_numbers(page.read_text(encoding="utf-8"), arguments.results) for page in arguments.pages}
+    for page, text in renewed.items():  # all of them or none
+        write_text(page, text)
+    return 0
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of all commands."""
     parser = argparse.ArgumentParser(prog="dmsc", description="Deep multimodal subspace clustering, reproduced.")
@@ -203,13 +213,23 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("records", nargs="*", default=[RUNS], metavar="STUDY", help="or folders, files; default: runs")
     command.add_argument("--results", default=RESULTS, metavar="FOLDER", help="of the studies, default: results")
     command.add_argument("--format", choices=("markdown", "csv"), default="markdown")
-    command.add_argument("--layout", choices=[*LAYOUTS], default="papers", help="all columns; few; a table per dataset")
+    command.add_argument(
+        "--layout",
+        choices=[*LAYOUTS],
+        default="papers",
+        help="all columns; few; a table per dataset, without and with the last loss",
+    )
     command.add_argument("--papers", action="store_true", help="only settings for which a paper states the epochs")
     command.add_argument("--metric", choices=("acc", "nmi", "ari"), default="acc", help="of the Markdown table")
     command.add_argument("--output", metavar="FILE", help="write it there instead of printing it")
     command.add_argument("--into", metavar="FILE", help="renew the table between the markers of a page")
     command.add_argument("--name", default="", help="of the table, where the page has several")
     command.set_defaults(act=table)
+
+    command = commands.add_parser("numbers", help="renew the numbers in a page's prose that are marked with records")
+    command.add_argument("pages", nargs="+", type=Path, metavar="PAGE")
+    command.add_argument("--results", default=RESULTS, metavar="FOLDER", help="of the studies, default: results")
+    command.set_defaults(act=numbers)
 
     command = commands.add_parser("reproduce", help="run the notebooks with papermill")
     running.add_arguments(command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,9 @@ __all__ = [
     "markdown_table",
     "metrics_text",
     "of_papers",
+    "percent",
+    "settings_of",
+    "starts_table",
     "summarize",
 ]
 
@@ -39,6 +43,12 @@ PUBLISHED: dict[tuple[str, int, str], dict[str, float]] = {
     ("mnist_usps_32", 10, "affinity"): {"acc": 0.9515, "nmi": 0.9209, "ari": 0.9022},
 }
 SHOWN = METRICS[:3]  # in tables
+HEADS = {
+    "plain": "plain affinity",
+    "paper": "paper's reading",
+    "selected": "chosen without labels",
+    BEST: "best epoch, by the labels",
+}
 RANK = {name: place for place, name in enumerate([*BASELINES, *METHODS])}
 
 
@@ -50,15 +60,15 @@ def summarize(records: list[dict]) -> list[dict]:
     list of dict
         ``dataset``, ``variant``, ``n_clusters``, ``method``, ``settings``, ``epochs`` (``None`` for baselines),
         ``of_paper``, ``device``, ``seeds``, ``minutes``; and for the readings ``plain``, ``paper`` and ``selected`` of
-        the method's coefficients, ``raw_plain`` and ``raw_paper`` of the raw views' closed form,
-        ``best_by_labels`` of the checked epoch that has the best accuracy, and the metrics
-        ``acc``, ``nmi``, ``ari`` the keys ``plain_acc``, ``plain_acc_std`` (population) and so on (``nan`` unless every
-        seed has it). ``settings`` tells rows apart that share dataset, variant, method and epochs: in what they differ.
+        the method's coefficients, ``raw_plain`` and ``raw_paper`` of the raw views' closed form, ``best_by_labels`` of
+        the checked epoch that has the best accuracy, and the metrics ``acc``, ``nmi``, ``ari`` the keys ``plain_acc``,
+        ``plain_acc_std`` (population) and so on (``nan`` unless every seed has it); likewise ``objective``, the last
+        loss. ``settings`` tells rows apart that share dataset, variant, method and epochs: in what they differ.
         Sorted by dataset, then in the order of the presets.
     """
     if not records:
         return []
-    scores = [f"{reading}_{metric}" for reading in (*READINGS, BEST) for metric in SHOWN]
+    scores = [f"{reading}_{metric}" for reading in (*READINGS, BEST) for metric in SHOWN] + ["objective"]
     frame = records_frame(records)
     groups = frame.groupby([_group(record) for record in records], sort=False)
     whole = groups[scores].count().eq(groups.size(), axis=0)
@@ -73,7 +83,7 @@ def summarize(records: list[dict]) -> list[dict]:
             "variant": config.get("variant", ""),
             "n_clusters": config["n_clusters"],
             "method": config["method"]["name"],
-            "settings": _leaves(first),  # until it is known which of them matter
+            "settings": settings_of(first),  # until it is known which of them matter
             "epochs": config["method"].get("finetune_epochs"),
             "of_paper": first["finetune_epochs_of_paper"],
             "device": first["device"],
@@ -99,7 +109,7 @@ def _place(row: dict) -> tuple:
     return row["dataset"], row["variant"], RANK.get(row["method"], len(RANK)), row["method"], row["epochs"] or 0
 
 
-def _leaves(record: dict) -> dict[str, str]:
+def settings_of(record: dict) -> dict[str, str]:
     """Return every setting of a run as text, by the name that `--set` and `--data` know it by."""
     config = record["config"]
     views = config.get("views", [])
@@ -170,28 +180,39 @@ def markdown_table(records: list[dict], metric: str = "acc") -> str:
         cells += [f"{row['epochs'] or '–'} ({row['of_paper'] or '–'})", row["seeds"]]
         published = PUBLISHED.get((row["dataset"], row["n_clusters"], row["method"]), {})
         cells.append(" / ".join(f"{100 * published[m]:.1f}" for m in SHOWN if m in published) or "–")
-        cells.append(" / ".join([_percent(row, "paper_acc"), *(_percent(row, f"paper_{m}", False) for m in SHOWN[1:])]))
+        cells.append(" / ".join([percent(row, "paper_acc"), *(percent(row, f"paper_{m}", False) for m in SHOWN[1:])]))
         cells.append(f"{100 * (row['paper_acc'] - published['acc']):+.1f}" if published else "–")
         shown = ("plain", "selected", BEST, "raw_plain", "raw_paper")
-        cells += [_percent(row, f"{reading}_{metric}") for reading in shown]
+        cells += [percent(row, f"{reading}_{metric}") for reading in shown]
         lines.append([*cells, f"{row['device']}, {row['minutes']:.1f}"])
     return _markdown(head, lines, [row["settings"] for row in rows]) + "\n"
 
 
 def family_table(records: list[dict], metric: str = "acc") -> str:
     """Render a table per dataset, under `### dataset (K clusters)`, with every method in it; see `markdown_table`."""
+    return _by_dataset(records, metric, READINGS[:3])
+
+
+def starts_table(records: list[dict], metric: str = "acc") -> str:
+    """Render a table per dataset as `family_table` does, with the last loss: how well each start of C ends."""
+    return _by_dataset(records, metric, ("plain", "paper", BEST), objective=True)
+
+
+def _by_dataset(records: list[dict], metric: str, readings: Sequence[str], objective: bool = False) -> str:
     sections: dict[str, list[dict]] = {}
     for row in summarize(records):
         variant = f", {row['variant']}" if row["variant"] else ""
         title = f"### {row['dataset']}{variant} ({row['n_clusters']} clusters)"
         sections.setdefault(" ".join(title.split()), []).append(row)
-    head = ["method", "epochs", "seeds", f"{metric.upper()}, plain affinity", "paper's reading"]
-    head += ["chosen without labels", "minutes"]
+    head = ["method", "epochs", "seeds", *["objective"] * objective]
+    head += [f"{metric.upper()}, {HEADS[readings[0]]}", *(HEADS[reading] for reading in readings[1:]), "minutes"]
     texts = []
     for title, rows in sections.items():
         lines = [
             [row["method"], row["epochs"] or "–", row["seeds"]]
-            + [_percent(row, f"{reading}_{metric}") for reading in READINGS[:3]]
+            + ["–" if np.isnan(row["objective"]) else f"{row['objective']:.4g} ± {row['objective_std']:.1g}"]
+            * objective
+            + [percent(row, f"{reading}_{metric}") for reading in readings]
             + [f"{row['minutes']:.1f}"]
             for row in rows
         ]
@@ -209,7 +230,7 @@ def brief_table(records: list[dict], metric: str = "acc") -> str:
         published = PUBLISHED.get((row["dataset"], row["n_clusters"], row["method"]), {}).get(metric)
         cells = [row["dataset"], row["method"], f"{row['epochs'] or '–'} ({row['of_paper'] or '–'})", row["seeds"]]
         cells += ["–" if published is None else f"{100 * published:.1f}"]
-        lines.append([*cells, *(_percent(row, f"{reading}_{metric}") for reading in ("plain", "paper", "raw_paper"))])
+        lines.append([*cells, *(percent(row, f"{reading}_{metric}") for reading in ("plain", "paper", "raw_paper"))])
     return _markdown(head, lines, [row["settings"] for row in rows]) + "\n"
 
 
@@ -224,7 +245,8 @@ def _markdown(head: list[str], lines: list[list], settings: list[str]) -> str:
     return "\n".join([texts[0], "|---" * len(head) + "|", *texts[1:]])
 
 
-def _percent(row: dict, key: str, spread: bool = True) -> str:
+def percent(row: dict, key: str, spread: bool = True) -> str:
+    """Return a score of a row of `summarize` in percent, with its standard deviation if there are several seeds."""
     if np.isnan(row[key]):
         return "–"
     return f"{100 * row[key]:.1f}" + f" ± {100 * row[f'{key}_std']:.1f}" * (spread and row["seeds"] > 1)
