@@ -26,6 +26,7 @@ EXPECTED = [
     "10_cmsc_dcca",
     "11_comparison",
     "12_speed_and_scale",
+    "13_what_does_the_work",
 ]
 ABSOLUTE_PATH = re.compile(r"(?<![\w.~])/(?:home|root|tmp|work|Users|opt|usr|var|mnt)/|\b[A-Z]:\\\\?\w")
 

@@ -1,0 +1,203 @@
+"""Figures of where clusters come from: rung by rung from the raw views to the trained network, and what the loss tells.
+
+The rungs differ in one thing at a time (after Haeffele, You & Vidal, ICLR 2021): an encoder, its pre-training, its
+fine-tuning, and where C starts.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .comparison import LIFTS, READINGS
+from .style import GRAY, SMALL, TINY, WIDTH, Color, colors, new_figure
+
+__all__ = ["RUNGS", "ladder_rows", "rung_of", "show_course", "show_ladder", "show_losses"]
+
+#: In the order in which they add something; the last two are variants of the one before.
+RUNGS = (
+    "raw views",
+    "random encoder",
+    "pre-trained",
+    "fine-tuned, warm C",
+    "fine-tuned, constant C",
+    "fine-tuned, C = 1/N",
+    "authors' weights, constant C",
+)
+PLACES, OTHERS = (7, 5, 9, 0, 3, 2, 4), (1, 6, 8)  # of the rungs' colors, and of other names', among ten
+BAR = 0.25  # height of a bar; rungs are 1 apart
+
+
+def rung_of(record: dict) -> str | None:
+    """Name the rung on which a run of DSC-Net-L2 stands; None for other runs."""
+    method = record["config"]["method"]
+    if method["name"] != "dsc-l2" or method.get("solver", "adam") != "adam" or method.get("network_learning_rate"):
+        return None
+    start, saved = method["coefficients_init"], method.get("pretrained") is not None
+    if start == "warm" and not saved:
+        if method["finetune_epochs"]:
+            return "fine-tuned, warm C" if method["pretrain_epochs"] else None
+        return "pre-trained" if method["pretrain_epochs"] else "random encoder"
+    if start == "mean" and not saved:
+        return "fine-tuned, C = 1/N"
+    if isinstance(start, str) or not method["finetune_epochs"]:
+        return None
+    return "authors' weights, constant C" if saved else "fine-tuned, constant C"
+
+
+def ladder_rows(records: Iterable[dict]) -> list[dict]:
+    """Make one row of ACC for each run that stands on a rung, and one for the raw views of each data set and seed.
+
+    Returns
+    -------
+    list of dict
+        ``dataset``, ``rung``, ``seed``, ``epochs`` (of fine-tuning), ``objective`` (the last loss), the ACC of the
+        readings ``plain``, ``paper`` and ``selected``, and ``best_by_labels``: that of the checked epoch which labels
+        would choose in the paper's reading. What a run hasn't is nan. Sorted by data set and rung.
+    """
+    rows: dict[tuple, dict] = {}
+    for record in records:
+        rung, config, scores = rung_of(record), record["config"], record["metrics"]
+        if rung is None:
+            continue
+        place = {"dataset": config["dataset"], "seed": config["seed"]}
+        epochs = config["method"]["finetune_epochs"]
+        checked = _accuracies(record).get("paper", {}) if epochs else {}
+        own = {"epochs": epochs, "objective": record["label_free"].get("objective")}
+        own["best_by_labels"] = max(checked.values(), default=None)
+        rows[config["dataset"], RUNGS.index(rung), record["run"]] = {**place, "rung": rung, **own} | _acc(
+            scores["network"]
+        )
+        nothing = {"epochs": 0, "objective": None, "best_by_labels": None}
+        raw = {**place, "rung": RUNGS[0], **nothing} | _acc(scores.get("raw", {}))
+        rows.setdefault((config["dataset"], 0, str(config["seed"])), raw)
+    return [{name: np.nan if v is None else v for name, v in rows[key].items()} for key in sorted(rows)]
+
+
+def _acc(scores: dict) -> dict[str, float | None]:
+    return {reading: scores.get(reading, {}).get("acc") for reading in READINGS}
+
+
+def _accuracies(record: dict) -> dict[str, dict[int, float]]:
+    """Return the ACC of each reading by epoch, as far as a record has checked epochs and labels."""
+    found: dict[str, dict[int, float]] = {}
+    for candidate in (record["selection"] or {}).get("candidates", ()):
+        if "acc" in candidate:
+            found.setdefault(candidate["reading"], {})[candidate["epoch"]] = candidate["acc"]
+    return found
+
+
+def show_ladder(rows: Sequence[dict]) -> Figure:
+    """Draw a panel per data set, and in it a group of bars per rung: ACC by reading, mean and std over the seeds."""
+    frame = _frame(rows)
+    names = [name for name in RUNGS if name in set(frame["rung"])]
+    names += [name for name in frame["rung"].unique() if name not in names]
+    titles = list(frame["dataset"].unique())
+    n_columns = min(2, len(titles))
+    n_rows = -(-len(titles) // n_columns)
+    fig, axes = new_figure(n_rows, n_columns, 7 if n_columns == 1 else WIDTH, 0.5 + (0.7 + 0.4 * len(names)) * n_rows)
+    for ax, title in zip(axes.flat, titles, strict=False):
+        panel = frame[frame["dataset"] == title]
+        for (reading, label), lift, color in zip(READINGS.items(), LIFTS, colors(3), strict=True):
+            scores = panel.groupby("rung")[reading]
+            mean, std = (values.reindex(names) for values in (scores.mean(), scores.std(ddof=0)))
+            style = {"color": color, "label": label, "error_kw": {"elinewidth": 0.8, "ecolor": GRAY}}
+            bars = ax.barh(np.arange(len(names)) - lift, mean.fillna(0), BAR, xerr=std.fillna(0), **style)
+            texts = ["" if np.isnan(value) else f"{value:.2f}" for value in mean]
+            ax.bar_label(bars, texts, padding=3, fontsize=TINY)
+        counts = panel.groupby("rung")["seed"].nunique().tolist()
+        seeds = "–".join(map(str, sorted({min(counts), max(counts)}))) + " seed" + "s" * (max(counts) > 1)
+        ax.set_yticks(range(len(names)), names, fontsize=SMALL)
+        ax.tick_params(left=False, labelleft=ax in axes[:, 0])
+        ax.set(xlim=(0, 1.1), xticks=np.arange(0, 1.01, 0.2), xlabel="ACC", title=f"{title}, {seeds}")
+        ax.set_ylim(len(names) - 0.5, -0.5)  # the first rung is the topmost
+        sns.despine(ax=ax, left=True)
+    for ax in axes.flat[len(titles) :]:
+        ax.set_axis_off()
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
+    return fig
+
+
+def show_course(runs: Mapping[str, Sequence[dict]]) -> Figure:
+    """Draw loss and ACC, in both readings, over the epochs: one color per kind of run, stars where ACC is best."""
+    if not runs or not all(len(records) for records in runs.values()):
+        raise ValueError("runs must hold records by the name of their kind, got none")
+    fig, axes = new_figure(1, 3, height=3.2)
+    left, *others = axes[0]
+    for (name, records), color in zip(runs.items(), _colors(runs), strict=True):
+        for number, record in enumerate(records):
+            label = name if number == 0 else None
+            history = record["history"]["finetune"]
+            left.plot(history["epoch"], history["loss"], color=color, label=label, linewidth=1.2)
+            for ax, reading in zip(others, ("plain", "paper"), strict=True):
+                _draw_accuracies(ax, _accuracies(record).get(reading, {}), color)
+    left.set(yscale="log", xlabel="epoch of fine-tuning", title="loss")
+    for ax, reading in zip(others, ("plain", "paper"), strict=True):
+        ax.set(xlabel="epoch of fine-tuning", title=f"ACC, {READINGS[reading]}", ylim=(0, 1))
+    handles, labels = left.get_legend_handles_labels()
+    stars = [line for ax in others for line in ax.lines if line.get_marker() == "*"][:1]
+    names = [*labels, *("best epoch, by the labels" for _ in stars)]
+    fig.legend([*handles, *stars], names, loc="outside lower center", ncols=4, frameon=False)
+    for ax in axes[0]:
+        sns.despine(ax=ax)
+    return fig
+
+
+def _draw_accuracies(ax: Axes, accuracies: dict[int, float], color: Color) -> None:
+    """Draw ACC over the checked epochs, and a star at the best of them, which only labels know."""
+    if accuracies:
+        ax.plot([*accuracies], [*accuracies.values()], "o-", color=color, markersize=3, linewidth=1.2)
+        best = max(accuracies, key=lambda epoch: accuracies[epoch])
+        look: dict[str, Any] = {
+            "markersize": 11,
+            "markeredgecolor": "black",
+            "markeredgewidth": 0.6,
+            "linestyle": "none",
+        }
+        ax.plot([best], [accuracies[best]], "*", color=color, zorder=3, **look)
+
+
+def show_losses(rows: Sequence[dict]) -> Figure:
+    """Draw the last loss of every run against its ACC, a panel per data set: color is the rung, form the reading."""
+    frame = _frame(rows).dropna(subset="objective")
+    if frame.empty:
+        raise ValueError("no row has an objective: only fine-tuned runs have one")
+    names = [name for name in RUNGS if name in set(frame["rung"])]
+    titles = list(frame["dataset"].unique())
+    n_columns = min(3, len(titles))
+    n_rows = -(-len(titles) // n_columns)
+    fig, axes = new_figure(n_rows, n_columns, 2.5 + 2.5 * n_columns, 0.9 + 2.3 * n_rows)
+    for ax, title in zip(axes.flat, titles, strict=False):
+        panel = frame[frame["dataset"] == title]
+        for name, color in zip(names, _colors(names), strict=True):
+            runs = panel[panel["rung"] == name]
+            for reading, marker, face in (("plain", "o", "white"), ("paper", "s", color)):
+                look = {"color": color, "markerfacecolor": face, "markersize": 5, "linestyle": "none"}
+                ax.plot(runs["objective"], runs[reading], marker, label=f"{name}, {READINGS[reading]}", **look)
+        ax.set(xscale="log", xlabel="loss after the last epoch", ylabel="ACC", ylim=(0, 1), title=title)
+        sns.despine(ax=ax)
+    for ax in axes.flat[len(titles) :]:
+        ax.set_axis_off()
+    handles = axes[0, 0].get_legend_handles_labels()
+    fig.legend(*handles, loc="outside lower center", ncols=2, frameon=False, fontsize=SMALL)
+    return fig
+
+
+def _colors(names: Iterable[str]) -> list[Color]:
+    """Return a color for each name; a rung has the same one in every figure."""
+    own, others = dict(zip(RUNGS, PLACES, strict=True)), itertools.cycle(OTHERS)
+    return [colors(10)[own[name] if name in own else next(others)] for name in names]
+
+
+def _frame(rows: Sequence[dict]) -> pd.DataFrame:
+    """Return the rows as a table; refuse none."""
+    if not rows:
+        raise ValueError("rows must hold at least one row of ladder_rows, got none")
+    return pd.DataFrame(rows)
