@@ -51,8 +51,11 @@ def renew_numbers(text: str, results: str | Path = RESULTS) -> str:
 
 
 def unmarked_numbers(text: str) -> list[str]:
-    """Return the numbers with a decimal point that have no mark: outside tables, code, addresses and comments."""
-    text = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", " ", text, flags=re.DOTALL)
+    """Return the numbers with a decimal point that have no mark: outside tables, code, addresses and comments.
+
+    Versions of Python, torch and numpy need none.
+    """
+    text = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)|(Python|torch|numpy) [\d.]+", " ", text, flags=re.DOTALL)
     lines = [line for line in MARKED.sub(" ", text).splitlines() if not line.startswith("|")]
     prose = re.sub(r"<!--.*?-->", " ", "\n".join(lines), flags=re.DOTALL)
     return re.findall(r"(?<![\w.])\d+\.\d+(?![\w.]*\d)", prose)

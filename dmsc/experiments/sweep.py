@@ -19,6 +19,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppres
 from datetime import datetime, timezone
 from pathlib import Path
 
+import pandas as pd
 import torch
 from tqdm import tqdm
 
@@ -67,16 +68,16 @@ def sweep(
     state = State(file.stem, Path(store) / file.stem, Path(results) / file.stem)
     states = state.of(runs)
     waiting = [run for run in runs if states[run.name] == "to do" or (retry and states[run.name] == "failed")]
-    minutes = _minutes(store, results)
+    earlier = _minutes(store, results)
     counts = ", ".join(f"{count} {name}" for name, count in Counter(states.values()).items())
     print(f"{file}: {len(runs)} runs: {counts}")
     if dry_run:
         for run in runs:
-            left = "" if states[run.name] == "done" else f"{_estimate(run, minutes)} min"
+            left = "" if states[run.name] == "done" else f"{_estimate(run, earlier)} min"
             told = ", ".join([run.config.get("variant", ""), *(f"{k}={v}" for k, v in run.settings.items())])
             print(f"  {states[run.name]:<6}  {left:>9}  {run.name}  {told.removeprefix(', ')}".rstrip())
     if dry_run or waiting:
-        print(_forecast(waiting, minutes), flush=True)
+        print(_forecast(waiting, earlier), flush=True)
     if dry_run:
         return 0
     if waiting:
@@ -111,28 +112,38 @@ class State:
         return note.exists() and note.stat().st_mtime > then
 
 
-def _minutes(*folders: str | Path) -> dict[tuple, float]:
-    """Return how long runs took, on average, by dataset, method and epochs."""
+def _minutes(*folders: str | Path) -> pd.DataFrame:
+    """Return the records that there are, to expect times from."""
     frame = records_frame(load_records(*(folder for folder in folders if Path(folder).is_dir())))
-    if frame.empty:
-        return {}
-    keys = [frame["dataset"], frame["method"], frame["epochs"].fillna(0)]
-    return frame.groupby(keys)["minutes"].mean().to_dict()
+    return frame if frame.empty else frame.assign(epochs=frame["epochs"].fillna(0))
 
 
-def _expected(run: PlannedRun, minutes: dict[tuple, float]) -> float | None:
-    return minutes.get((run.whole.name, run.method.name, getattr(run.method, "finetune_epochs", 0)))
+def _expected(run: PlannedRun, earlier: pd.DataFrame) -> float | None:
+    """Return the mean minutes of such runs; or else, by their epochs, of this or any network on the same data."""
+    if earlier.empty:
+        return None
+    epochs = getattr(run.method, "finetune_epochs", 0)
+    like = earlier[earlier["dataset"] == run.whole.name]
+    same = like[like["method"] == run.method.name]
+    exact = same[same["epochs"] == epochs]["minutes"]
+    if len(exact):
+        return float(exact.mean())
+    for near in (same, like):
+        trained = near[near["epochs"] > 0]
+        if epochs and len(trained):
+            return float((trained["minutes"] / trained["epochs"].astype(float)).mean() * epochs)
+    return None
 
 
-def _estimate(run: PlannedRun, minutes: dict[tuple, float]) -> str:
-    expected = _expected(run, minutes)
+def _estimate(run: PlannedRun, earlier: pd.DataFrame) -> str:
+    expected = _expected(run, earlier)
     return "?" if expected is None else f"{expected:.1f}"
 
 
-def _forecast(waiting: list[PlannedRun], minutes: dict[tuple, float]) -> str:
+def _forecast(waiting: list[PlannedRun], earlier: pd.DataFrame) -> str:
     if not waiting:
         return "nothing to do"
-    expected = [_expected(run, minutes) for run in waiting]
+    expected = [_expected(run, earlier) for run in waiting]
     known = [value for value in expected if value is not None]
     unknown = len(expected) - len(known)
     return (

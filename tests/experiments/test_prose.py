@@ -15,7 +15,8 @@ PAGES = ("README.md", "results/README.md")
 
 @pytest.fixture
 def results(tmp_path):
-    warm = {"name": "dsc-l2", "source": "nobody", "finetune_epochs": 10, "loss": {"norm": 2}, "coefficients_init": "warm"}
+    warm = {"name": "dsc-l2", "source": "nobody", "finetune_epochs": 10, "loss": {"norm": 2}}
+    warm["coefficients_init"] = "warm"
     made = [record(0, 0.5), record(1, 0.7), record(0, 0.9, run="warm", method=warm)]
     made[2]["config"]["method"]["pretrained"] = "a.pt"
     add_to_study(made, "toys", results=tmp_path)
@@ -70,7 +71,7 @@ def test_a_mark_that_leads_nowhere_is_named(results, mark, words):
 
 def test_numbers_without_a_mark_are_found_outside_tables_code_and_addresses():
     page = (
-        "It has 92.5 % ± 0.3, [here](a/1.5/b.md), `2.5`, 3.5<!-- cited: x --> and -4.5, torch 2.13.0.\n"
+        "It has 92.5 % ± 0.3, [here](a/1.5/b.md), `2.5`, 3.5<!-- cited: x --> and -4.5, torch 2.13.0, Python 3.11.\n"
         "| 5.5 |\n```\n6.5\n```\n<!-- 7.5 -->"
     )
     assert unmarked_numbers(page) == ["92.5", "0.3", "4.5"]

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,12 @@ from bad_input import one_clear_error
 import dmsc
 from dmsc.data.corruption import corrupt
 from dmsc.experiments import sweep as module
+from dmsc.experiments.autoencoders import AUTHORS
 from dmsc.experiments.records import RESULTS, load_records, move_to_study
 from dmsc.experiments.run import run_id
 from dmsc.experiments.studies import STUDIES, read_study, study_path
 from dmsc.experiments.sweep import sweep
+from dmsc.methods import Method
 from dmsc.paths import ROOT
 from dmsc.presets import preset
 
@@ -231,6 +234,12 @@ def test_minutes_are_the_mean_of_earlier_records(tmp_path, folders, capsys):
     sweep(study(tmp_path, seeds=[2, 3]), dry_run=True, **folders)
     printed = capsys.readouterr().out
     assert printed.count("3.0 min") == 2 and "about 6.0 min" in printed
+    longer = study(tmp_path, seeds=[2], methods={"dsc-l2": [{"finetune_epochs": 20}], "affinity": [{"dim": 1}]})
+    sweep(longer, dry_run=True, **folders)
+    printed = capsys.readouterr().out
+    epochs = record["config"]["method"]["finetune_epochs"]
+    assert f"{3.0 * 20 / epochs:.1f} min" in printed  # of the same method, by its epochs
+    assert "0 of which no record tells" not in printed and "? min" not in printed  # affinity: of any network
 
 
 def test_a_failed_run_is_written_down_and_the_rest_goes_on(tmp_path, folders, capsys):
@@ -404,7 +413,8 @@ def test_a_sweep_that_is_killed_goes_on_to_the_same_metrics(tmp_path, folders):
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_committed_studies_are_valid_and_have_the_records_that_are_committed(path, real_data):
     needed = {"orl": "ORL_32x32.mat", "coil20": "COIL20.mat", "eyaleb": "YaleB_48x42.mat", "bdgp": "BDGP.mat"}
-    needed |= {"mnist_usps": "MNIST_USPS.mat"}
+    needed |= {"mnist_usps": "MNIST_USPS.mat", "mnist_edges": "t10k-images-idx3-ubyte.gz"}
+    needed |= {"hw2sources": "multiview/HW2sources.mat"} | {name: name for name in AUTHORS}
     for name, file in needed.items():
         if name in path.read_text(encoding="utf-8"):
             real_data(file)
@@ -412,7 +422,10 @@ def test_committed_studies_are_valid_and_have_the_records_that_are_committed(pat
     folder = Path(RESULTS) / path.stem
     committed = {record["run"]: record["config"] for record in (load_records(folder) if folder.is_dir() else [])}
     assert set(committed) <= set(runs)
+    defaults = {field.name: field.default for field in fields(Method)}
     for name, config in committed.items():
         for described in (config, runs[name]):
             described["method"].pop("source")  # prose may change
+        added = set(runs[name]["method"]) - set(config["method"])  # settings that there were none of yet
+        config["method"] |= {setting: defaults[setting] for setting in added}
         assert config == runs[name]
