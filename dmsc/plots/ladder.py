@@ -31,6 +31,12 @@ RUNGS = (
     "fine-tuned, C = 1/N",
     "authors' weights, constant C",
 )
+VARIANTS = {  # settings in which runs on the same rung may differ, as they are told
+    "pretrain_epochs": "pre-trained {} epochs",
+    "finetune_epochs": "fine-tuned {} epochs",
+    "coefficients_init": "from {}",
+    "network_learning_rate": "encoders at rate {}",
+}
 PLACES, OTHERS = (7, 5, 1, 0, 3, 2, 4), (9, 8, 6)  # of the rungs' colors, and of other names', among ten
 BAR = 0.25  # height of a bar; rungs are 1 apart
 
@@ -38,7 +44,7 @@ BAR = 0.25  # height of a bar; rungs are 1 apart
 def rung_of(record: dict) -> str | None:
     """Name the rung on which a run of DSC-Net-L2 stands; None for other runs."""
     method = record["config"]["method"]
-    if method["name"] != "dsc-l2" or method.get("solver", "adam") != "adam" or method.get("network_learning_rate"):
+    if method["name"] != "dsc-l2" or method.get("solver", "adam") != "adam":
         return None
     start, saved = method["coefficients_init"], method.get("pretrained") is not None
     if start == "warm" and not saved:
@@ -58,27 +64,39 @@ def ladder_rows(records: Iterable[dict]) -> list[dict]:
     Returns
     -------
     list of dict
-        ``dataset``, ``rung``, ``seed``, ``epochs`` (of fine-tuning), ``objective`` (the last loss), the ACC of the
-        readings ``plain``, ``paper`` and ``selected``, and ``best_by_labels``: that of the checked epoch which labels
-        would choose in the paper's reading. What a run hasn't is nan. Sorted by data set and rung.
+        ``dataset``, ``rung``, ``name`` (the rung, and what tells the runs on it apart), ``seed``, ``epochs`` (of
+        fine-tuning), ``objective`` (the last loss), the ACC of the readings ``plain``, ``paper`` and ``selected``, and
+        ``best_by_labels``: that of the checked epoch which labels would choose in the paper's reading. What a run
+        hasn't is nan. Sorted by data set and rung.
     """
+    runs = [(record["config"]["dataset"], rung_of(record), record) for record in records]
+    on_ladder = [(dataset, rung, record) for dataset, rung, record in runs if rung is not None]
+    kinds: dict[tuple, dict[str, set]] = {}  # (dataset, rung) -> the values of its runs' settings
+    for dataset, rung, record in on_ladder:
+        kind = kinds.setdefault((dataset, rung), {setting: set() for setting in VARIANTS})
+        for setting, values in kind.items():
+            values.add(record["config"]["method"].get(setting))
     rows: dict[tuple, dict] = {}
-    for record in records:
-        rung, config, scores = rung_of(record), record["config"], record["metrics"]
-        if rung is None:
-            continue
-        place = {"dataset": config["dataset"], "seed": config["seed"]}
-        epochs = config["method"]["finetune_epochs"]
+    for dataset, rung, record in on_ladder:
+        method, seed, scores = record["config"]["method"], record["config"]["seed"], record["metrics"]
+        name, epochs = _name(rung, method, kinds[dataset, rung]), method["finetune_epochs"]
         checked = _accuracies(record).get("paper", {}) if epochs else {}
         own = {"epochs": epochs, "objective": record["label_free"].get("objective")}
         own["best_by_labels"] = max(checked.values(), default=None)
-        rows[config["dataset"], RUNGS.index(rung), record["run"]] = {**place, "rung": rung, **own} | _acc(
-            scores["network"]
-        )
-        nothing = {"epochs": 0, "objective": None, "best_by_labels": None}
-        raw = {**place, "rung": RUNGS[0], **nothing} | _acc(scores.get("raw", {}))
-        rows.setdefault((config["dataset"], 0, str(config["seed"])), raw)
-    return [{name: np.nan if v is None else v for name, v in rows[key].items()} for key in sorted(rows)]
+        variant = (method["pretrain_epochs"], epochs)
+        place = {"dataset": dataset, "rung": rung, "name": name, "seed": seed}
+        rows[(dataset, RUNGS.index(rung), *variant, name, record["run"])] = place | own | _acc(scores["network"])
+        raw = {"epochs": 0, "objective": None, "best_by_labels": None} | _acc(scores.get("raw", {}))
+        key = (dataset, 0, 0, 0, RUNGS[0], str(seed))
+        rows.setdefault(key, place | {"rung": RUNGS[0], "name": RUNGS[0]} | raw)
+    return [{key: np.nan if value is None else value for key, value in rows[place].items()} for place in sorted(rows)]
+
+
+def _name(rung: str, method: dict, values: Mapping[str, set]) -> str:
+    """Name a run: its rung, and in brackets the settings in which the runs there differ; a rate of its own always."""
+    differing = [s for s, known in values.items() if len(known) > 1 or (s == "network_learning_rate" and any(known))]
+    told = [VARIANTS[s].format(method.get(s)) for s in differing if method.get(s) is not None]
+    return f"{rung} ({', '.join(told)})" if told else rung
 
 
 def _acc(scores: dict) -> dict[str, float | None]:
@@ -97,27 +115,29 @@ def _accuracies(record: dict) -> dict[str, dict[int, float]]:
 def show_ladder(rows: Sequence[dict]) -> Figure:
     """Draw a panel per data set, and in it a group of bars per rung: ACC by reading, mean and std over the seeds."""
     frame = _frame(rows)
-    names = [name for name in RUNGS if name in set(frame["rung"])]
-    names += [name for name in frame["rung"].unique() if name not in names]
-    titles = list(frame["dataset"].unique())
+    order = list(dict.fromkeys([*RUNGS, *frame["rung"]]))  # what is no rung stands below
+    frame = frame.sort_values("rung", key=lambda rungs: rungs.map(order.index), kind="stable")
+    titles = sorted(frame["dataset"].unique())
+    highest = int(frame.groupby("dataset")["name"].nunique().max())
     n_columns = min(2, len(titles))
     n_rows = -(-len(titles) // n_columns)
-    fig, axes = new_figure(n_rows, n_columns, 7 if n_columns == 1 else WIDTH, 0.5 + (0.7 + 0.4 * len(names)) * n_rows)
+    fig, axes = new_figure(n_rows, n_columns, 7 if n_columns == 1 else WIDTH, 0.5 + (0.7 + 0.4 * highest) * n_rows)
     for ax, title in zip(axes.flat, titles, strict=False):
         panel = frame[frame["dataset"] == title]
+        names = list(panel["name"].unique())
         for (reading, label), lift, color in zip(READINGS.items(), LIFTS, colors(3), strict=True):
-            scores = panel.groupby("rung")[reading]
+            scores = panel.groupby("name")[reading]
             mean, std = (values.reindex(names) for values in (scores.mean(), scores.std(ddof=0)))
             style = {"color": color, "label": label, "error_kw": {"elinewidth": 0.8, "ecolor": GRAY}}
             bars = ax.barh(np.arange(len(names)) - lift, mean.fillna(0), BAR, xerr=std.fillna(0), **style)
             texts = ["" if np.isnan(value) else f"{value:.2f}" for value in mean]
             ax.bar_label(bars, texts, padding=3, fontsize=TINY)
-        counts = panel.groupby("rung")["seed"].nunique().tolist()
+        counts = panel.groupby("name")["seed"].nunique().tolist()
         seeds = "–".join(map(str, sorted({min(counts), max(counts)}))) + " seed" + "s" * (max(counts) > 1)
-        ax.set_yticks(range(len(names)), names, fontsize=SMALL)
-        ax.tick_params(left=False, labelleft=ax in axes[:, 0])
+        ax.set_yticks(range(len(names)), [name.replace(" (", "\n(") for name in names], fontsize=SMALL)
+        ax.tick_params(left=False)
         ax.set(xlim=(0, 1.1), xticks=np.arange(0, 1.01, 0.2), xlabel="ACC", title=f"{title}, {seeds}")
-        ax.set_ylim(len(names) - 0.5, -0.5)  # the first rung is the topmost
+        ax.set_ylim(highest - 0.5, -0.5)  # the first rung is the topmost
         sns.despine(ax=ax, left=True)
     for ax in axes.flat[len(titles) :]:
         ax.set_axis_off()
@@ -204,4 +224,5 @@ def _frame(rows: Sequence[dict]) -> pd.DataFrame:
     """Return the rows as a table; refuse none."""
     if not rows:
         raise ValueError("rows must hold at least one row of ladder_rows, got none")
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    return frame.assign(name=frame.get("name", frame["rung"]).fillna(frame["rung"]))

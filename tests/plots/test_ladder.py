@@ -54,7 +54,6 @@ def drawn(fig):
         (record(epochs=0), None),
         (record("closed-form"), None),
         (record(solver="closed-form"), None),
-        (record(network_learning_rate=1e-4), None),
         (record("warm", 0, 0, pretrained="orl.pkl"), None),
         (record(name="affinity"), None),
         ({"config": {"method": {"name": "ridge", "algorithm": "ridge"}}}, None),
@@ -84,6 +83,23 @@ def test_rows_have_the_raw_views_once_per_seed_and_what_labels_would_choose():
     assert np.isnan(rows[4]["objective"]) and np.isnan(rows[4]["best_by_labels"])
 
 
+def test_runs_on_one_rung_are_told_apart_by_their_settings():
+    runs = [
+        record(pretrain=1000, dataset="coil20"),
+        record(dataset="coil20"),
+        record("mean", network_learning_rate=2e-4),
+    ]
+    names = [row["name"] for row in ladder.ladder_rows(runs) if row["rung"] != "raw views"]
+    assert names == [
+        "fine-tuned, constant C (pre-trained 100 epochs)",
+        "fine-tuned, constant C (pre-trained 1000 epochs)",
+        "fine-tuned, C = 1/N (encoders at rate 0.0002)",
+    ]
+    coil20, digits = drawn(ladder.show_ladder(ladder.ladder_rows(runs)))
+    assert [tick.get_text() for tick in coil20.get_yticklabels()][2].endswith("constant C\n(pre-trained 1000 epochs)")
+    assert coil20.get_ylim() == digits.get_ylim(), "bars are of one height"
+
+
 def test_an_old_record_without_checked_epochs_has_its_scores():
     old = record()
     old["selection"] = None
@@ -97,12 +113,13 @@ def test_ladder_has_a_bar_per_rung_and_reading_with_the_spread_of_the_seeds():
     control = {"dataset": "digits", "rung": "no network", "seed": 0, "plain": 0.5, "paper": 0.6, "selected": 0.7}
     digits, orl = drawn(ladder.show_ladder([*rows, control]))
     names = [tick.get_text() for tick in digits.get_yticklabels()]
-    assert names == ["raw views", "random encoder", "fine-tuned, constant C", "no network"]
+    assert names == ["raw views", "fine-tuned, constant C", "no network"]
+    assert [tick.get_text() for tick in orl.get_yticklabels()] == ["raw views", "random encoder"]
     plain, paper, selected = (c for c in digits.containers if c.get_label() in ladder.READINGS.values())
-    assert [bar.get_width() for bar in plain] == pytest.approx([0.35, 0, 0.7, 0.5])
-    assert [bar.get_width() for bar in selected] == pytest.approx([0, 0, 0.72, 0.7])
+    assert [bar.get_width() for bar in plain] == pytest.approx([0.35, 0.7, 0.5])
+    assert [bar.get_width() for bar in selected] == pytest.approx([0, 0.72, 0.7])
     (_, _, (lines,)) = paper.errorbar
-    assert lines.get_segments()[2][:, 0] == pytest.approx([0.65, 0.85])  # population: half the distance of two
+    assert lines.get_segments()[1][:, 0] == pytest.approx([0.65, 0.85])  # population: half the distance of two
     assert [digits.get_title(), orl.get_title()] == ["digits, 1–2 seeds", "orl, 1 seed"]
     assert digits.get_ylim()[0] > digits.get_ylim()[1], "the first rung is on top"
 
