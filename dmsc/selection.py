@@ -4,10 +4,14 @@ A longer training lowers the loss and may still worsen the clusters, and no read
 rule here asks the raw data: if the clusters are subspaces, then every sample is expressed best by the others of its own
 cluster. The share of samples for which that is so, the subspace consistency, judges labels from any epoch and any
 reading on one scale, and it never sees the true ones.
+
+One giant cluster expresses nearly every sample best, whatever the data. So the share is corrected for chance, as the
+adjusted Rand index is, and partitions that have collapsed are refused.
 """
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +22,22 @@ import numpy as np
 from .checks import integer, positive_number
 from .paths import replacing
 
-__all__ = ["Candidate", "check_epochs", "load_candidates", "save_candidates", "select", "subspace_consistency"]
+__all__ = [
+    "RULE",
+    "Candidate",
+    "check_epochs",
+    "corrected_consistency",
+    "is_degenerate",
+    "load_candidates",
+    "save_candidates",
+    "select",
+    "subspace_consistency",
+]
 
+#: What records say of how their choice was made.
+RULE = "subspace consistency on the raw views, corrected for chance"
 N_CHECKS = 10
-COLUMNS = ("epoch", "reading", "labels", "consistency")  # of a file of candidates
+COLUMNS = ("epoch", "reading", "labels", "consistency", "degenerate")  # of a file of candidates
 
 
 @dataclass(frozen=True)
@@ -37,13 +53,16 @@ class Candidate:
     labels : array (N,)
         The clusters.
     consistency : float or None
-        `subspace_consistency` of the labels, where someone is to choose by it.
+        `corrected_consistency` of the labels, where someone is to choose by it.
+    degenerate : bool
+        Whether the partition has collapsed, see `is_degenerate`.
     """
 
     epoch: int
     reading: str
     labels: np.ndarray
     consistency: float | None = None
+    degenerate: bool = False
 
 
 def check_epochs(epochs: int, n_checks: int = N_CHECKS) -> list[int]:
@@ -95,11 +114,46 @@ def subspace_consistency(X: np.ndarray, labels: np.ndarray, ridge: float) -> flo
     return float(np.mean(own <= errors.min(axis=1) + 1e-9 * G.diagonal()))  # a tie is no disagreement
 
 
+def corrected_consistency(X: np.ndarray, labels: np.ndarray, ridge: float, seed: int = 0) -> float:
+    """Return the subspace consistency, corrected for what random clusters of the same sizes reach.
+
+    With the share a of `subspace_consistency` and the share e of the same labels in random order, this is Cohen's form
+    (a - e) / (1 - e): 1 for clusters that all express their own, about 0 for random ones of any sizes.
+
+    Parameters
+    ----------
+    X, labels, ridge
+        As in `subspace_consistency`.
+    seed : int
+        Of the one random order; with N samples, e varies by at most 1 / (2 √N) from order to order.
+
+    Returns
+    -------
+    float
+        At most 1, and 0 where chance leaves nothing to win, as with one cluster.
+    """
+    labels = np.asarray(labels)
+    share = subspace_consistency(X, labels, ridge)
+    by_chance = subspace_consistency(X, np.random.default_rng(seed).permutation(labels), ridge)
+    return 0.0 if by_chance == 1 else (share - by_chance) / (1 - by_chance)
+
+
+def is_degenerate(labels: np.ndarray, n_clusters: int) -> bool:
+    """Tell whether a partition has collapsed: fewer than K clusters, or sizes worth fewer than K / 2.
+
+    Sizes are worth exp(-Σ p_k log p_k) clusters, p_k = n_k / N: K if all are equal, 1 if one has nearly all.
+    """
+    counts = np.unique(labels, return_counts=True)[1]
+    p = counts / counts.sum()
+    return len(counts) < n_clusters or bool(np.exp(-np.sum(p * np.log(p))) < n_clusters / 2)
+
+
 def select(candidates: Sequence[Candidate]) -> Candidate:
     """Choose among candidates without labels.
 
     First the reading whose labels are the more consistent on average over all epochs (of equals the one that
-    comes first), then the epoch at which they are most consistent; the later one of equals.
+    comes first), then the epoch at which they are most consistent; the later one of equals. Degenerate candidates play
+    no part, unless there are no others: then a warning says so.
 
     Parameters
     ----------
@@ -112,6 +166,15 @@ def select(candidates: Sequence[Candidate]) -> Candidate:
     """
     if not candidates:
         raise ValueError("select needs at least one candidate")
+    whole = [candidate for candidate in candidates if not candidate.degenerate]
+    if not whole:
+        sizes = np.unique(candidates[-1].labels, return_counts=True)[1]
+        warnings.warn(
+            f"every candidate has collapsed (the last one's largest cluster has {sizes.max()} of {sizes.sum()} "
+            "samples): the choice among them means little; try another penalty, another reading, or scaled views",
+            stacklevel=2,
+        )
+    candidates = whole or candidates
     readings = dict.fromkeys(candidate.reading for candidate in candidates)
     means = {reading: np.mean([c.consistency for c in candidates if c.reading == reading]) for reading in readings}
     reading = max(readings, key=lambda name: means[name])
@@ -132,6 +195,6 @@ def load_candidates(path: str | Path) -> list[Candidate]:
     try:
         with np.load(path) as content:
             rows = zip(*(content[name] for name in COLUMNS), strict=True)
-            return [Candidate(int(epoch), str(name), labels, float(value)) for epoch, name, labels, value in rows]
+            return [Candidate(int(epoch), str(name), labels, float(v), bool(d)) for epoch, name, labels, v, d in rows]
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}): remove its folder to start anew") from None

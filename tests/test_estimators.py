@@ -99,7 +99,7 @@ def test_baseline_is_a_run_of_its_description(estimator, subspaces):
 def test_only_the_reading_that_was_asked_for_is_computed(subspaces, monkeypatch):
     """The plain one needs no penalty, no subspace affinity and no judgment of labels."""
     calls = []
-    for function in ("choose_ridge", "subspace_consistency", "read_labels"):
+    for function in ("choose_ridge", "corrected_consistency", "read_labels"):
         original = getattr(fitting, function)
         monkeypatch.setattr(fitting, function, lambda *a, f=function, o=original: calls.append((f, *a[2:3])) or o(*a))
     X = subspaces.Xs[0]
@@ -111,7 +111,7 @@ def test_only_the_reading_that_was_asked_for_is_computed(subspaces, monkeypatch)
     calls.clear()
     SSC(4, reading="selected").fit(X)
     assert [name for name, *_ in calls] == [
-        "choose_ridge", "read_labels", "read_labels", "subspace_consistency", "subspace_consistency"
+        "choose_ridge", "read_labels", "read_labels", "corrected_consistency", "corrected_consistency"
     ]  # fmt: skip
     for reading in ("plain", "paper"):
         calls.clear()

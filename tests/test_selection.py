@@ -5,7 +5,17 @@ import pytest
 from bad_input import by_name, one_clear_error
 
 import dmsc
-from dmsc.selection import Candidate, check_epochs, load_candidates, save_candidates, select, subspace_consistency
+from dmsc.metrics import score
+from dmsc.selection import (
+    Candidate,
+    check_epochs,
+    corrected_consistency,
+    is_degenerate,
+    load_candidates,
+    save_candidates,
+    select,
+    subspace_consistency,
+)
 from dmsc.self_expression import unit_rows
 
 
@@ -61,6 +71,65 @@ def test_a_sample_alone_in_its_cluster_agrees_only_if_no_other_cluster_helps():
     assert subspace_consistency(X, [0, 0, 1, 1, 1], 0.5) == 1.0
 
 
+def union(n_samples=60, **options):
+    data = dmsc.load_dataset(
+        "synthetic", n_samples=n_samples, n_clusters=3, subspace_dim=2, ambient_dim=20, noise=0.0, seed=1, **options
+    )
+    return np.hstack(unit_rows(data.Xs)), data.y
+
+
+def test_the_correction_is_cohens_form_of_the_slow_loop():
+    X, labels = np.random.default_rng(0).normal(size=(24, 7)), np.arange(24) % 3
+    shuffled = np.random.default_rng(5).permutation(labels)
+    share, chance = slow_consistency(X, labels, 0.1), slow_consistency(X, shuffled, 0.1)
+    expected = (share - chance) / (1 - chance)
+    assert corrected_consistency(X, labels, 0.1, seed=5) == pytest.approx(expected)
+
+
+def test_random_labels_of_any_sizes_score_nothing_and_true_ones_all():
+    X, y = union(300)
+    rng = np.random.default_rng(0)
+    assert corrected_consistency(X, y, 0.01) == 1.0
+    for sizes in ((100, 100, 100), (280, 10, 10), (200, 90, 10)):
+        labels = rng.permutation(np.repeat(np.arange(3), sizes))
+        values = [corrected_consistency(X, labels, 0.01, seed) for seed in range(5)]
+        assert abs(np.mean(values)) < 0.2
+    assert subspace_consistency(X, labels, 0.01) > 0.5  # what the share alone would say
+    assert corrected_consistency(X, np.zeros(300), 0.01) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("sizes", "n_clusters", "expected"),
+    [
+        ((10, 10, 10), 3, False),
+        ((20, 6, 4), 3, False),
+        ((28, 1, 1), 3, True),  # crumbs
+        ((15, 15), 3, True),  # one is missing
+        ((29, 1), 2, False),  # of two clusters any is worth at least one
+        ((1770, *[3] * 9), 10, True),
+        ((30,), 1, False),
+    ],
+)
+def test_a_partition_has_collapsed_if_its_sizes_are_worth_less_than_half_of_k(sizes, n_clusters, expected):
+    assert is_degenerate(np.repeat(np.arange(len(sizes)), sizes), n_clusters) is expected
+
+
+def test_collapsed_candidates_are_chosen_only_where_there_are_no_others():
+    collapsed = [Candidate(e, "paper", np.array([0] * 9 + [1]), 0.9, degenerate=True) for e in (1, 2)]
+    good = [candidate(1, "plain", 0.5), candidate(2, "plain", 0.4)]
+    assert select([*collapsed, *good]) is good[0]
+    with pytest.warns(UserWarning, match="every candidate has collapsed .*9 of 10"):
+        assert select(collapsed) is collapsed[1]
+
+
+def test_the_choice_on_sparse_codes_of_digits_is_no_giant_cluster():
+    """The paper's reading of SSC's C puts nearly all digits into one cluster, which its share alone rewards."""
+    data = dmsc.load_dataset("digits", n_per_class=60)
+    fit = dmsc.SSC(10, reading="selected", random_state=0).fit(data.Xs[0])
+    assert not is_degenerate(fit.labels_, 10)
+    assert score(data.y, fit.labels_)["acc"] > 0.6
+
+
 def candidate(epoch, reading, consistency):
     return Candidate(epoch, reading, np.array([epoch]), consistency)
 
@@ -111,7 +180,7 @@ def test_candidates_come_back(tmp_path):
     assert load_candidates(path) == []
     rng = np.random.default_rng(0)
     written = [
-        Candidate(epoch, reading, rng.integers(0, 3, 8), rng.random())
+        Candidate(epoch, reading, rng.integers(0, 3, 8), rng.random(), degenerate=epoch == 6)
         for epoch in (3, 6)
         for reading in ("plain", "paper")
     ]
@@ -121,6 +190,7 @@ def test_candidates_come_back(tmp_path):
     assert len(found) == 4
     for a, b in zip(found, written, strict=True):
         assert (a.epoch, a.reading, a.consistency) == (b.epoch, b.reading, b.consistency)  # every bit of the number
+        assert a.degenerate is b.degenerate
         assert a.labels.dtype == b.labels.dtype and np.array_equal(a.labels, b.labels)
         assert type(a.epoch) is int and type(a.reading) is str and type(a.consistency) is float
     assert [file.name for file in path.parent.iterdir()] == ["selection.npz"]

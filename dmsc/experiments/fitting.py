@@ -20,7 +20,14 @@ from ..fusion import PLACES, fusion_plan
 from ..losses import repeat_last, weighted_squared_error
 from ..methods import SOLVED_STARTS, Baseline, Method
 from ..model import SubspaceNetwork
-from ..selection import Candidate, check_epochs, load_candidates, save_candidates, subspace_consistency
+from ..selection import (
+    Candidate,
+    check_epochs,
+    corrected_consistency,
+    is_degenerate,
+    load_candidates,
+    save_candidates,
+)
 from ..self_expression import choose_ridge, ridge_self_expression, unit_rows
 from ..solvers.closed_form import finetune_closed_form
 from ..solvers.scale_path import SCALES, finetune_scale_path
@@ -309,8 +316,9 @@ class Reader:
         with self.clock(phase):
             read = {name: _read(C, self.dataset.n_clusters, r, self.seed) for name, r in self.readings.items()}
             for name, (labels, *_) in read.items():
-                consistency = None if ridge is None else subspace_consistency(self.X, labels, ridge)
-                self.candidates.append(Candidate(epoch, name, labels, consistency))
+                consistency = None if ridge is None else corrected_consistency(self.X, labels, ridge)
+                collapsed = is_degenerate(labels, self.dataset.n_clusters)
+                self.candidates.append(Candidate(epoch, name, labels, consistency, collapsed))
         return read
 
     def read(self, C: np.ndarray | torch.Tensor, epoch: int = 0) -> dict[str, Labels]:

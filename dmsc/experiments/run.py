@@ -21,7 +21,7 @@ from ..losses import LossWeights
 from ..methods import Baseline, Method
 from ..model import SubspaceNetwork
 from ..networks import Architecture, Conv
-from ..selection import select
+from ..selection import RULE, Candidate, select
 from ..spectral import Labels, Reading
 from ..training import History
 from .autoencoders import describe_autoencoders
@@ -142,14 +142,11 @@ def run_experiment(
         "environment": began_in,
         "resumed": resume,
         "selection": {
-            "rule": "subspace consistency on the raw views",
+            "rule": RULE,
             "epoch": chosen.epoch,
             "reading": chosen.reading,
             "ridge": fit.ridge,
-            "candidates": [
-                {"epoch": c.epoch, "reading": c.reading, "consistency": c.consistency, **_score(dataset, c.labels)}
-                for c in fit.candidates
-            ],
+            "candidates": [_candidate(dataset, c) for c in fit.candidates],
         },
     }
     if isinstance(method, Baseline):
@@ -183,6 +180,13 @@ def _network_record(dataset: Dataset, method: Method, fit: Fit, scores: dict) ->
         },
         "history": {step: thin(history) for step, history in fit.histories.items()},
     }
+
+
+def _candidate(dataset: Dataset, candidate: Candidate) -> dict:
+    told: dict[str, Any] = {name: getattr(candidate, name) for name in ("epoch", "reading", "consistency")}
+    if candidate.degenerate:
+        told["degenerate"] = True
+    return told | _score(dataset, candidate.labels)
 
 
 def _scores(dataset: Dataset, read: Labels) -> dict[str, float | None]:

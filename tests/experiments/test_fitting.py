@@ -26,7 +26,7 @@ from dmsc.experiments.fitting import (
 from dmsc.experiments.run import run_experiment
 from dmsc.metrics import clustering_accuracy
 from dmsc.presets import BASELINES, METHODS, preset
-from dmsc.selection import subspace_consistency
+from dmsc.selection import corrected_consistency
 from dmsc.self_expression import choose_ridge, raw_self_expression, ridge_self_expression, unit_rows
 from dmsc.spectral import PLAIN, read_labels
 
@@ -47,7 +47,7 @@ def method():
 def calls(monkeypatch):
     """Count what is called from the module: name -> how often."""
     counts = Counter()
-    for name in ("choose_ridge", "subspace_consistency", "read_labels", "ridge_self_expression", "pretrain"):
+    for name in ("choose_ridge", "corrected_consistency", "read_labels", "ridge_self_expression", "pretrain"):
         original = getattr(fitting, name)
 
         def counted(*given, name=name, original=original, **options):
@@ -111,12 +111,12 @@ def test_a_clock_counts_nothing_twice(monkeypatch):
         (("paper",), False, {"read_labels": 1}),
         (("plain", "paper"), False, {"read_labels": 2}),
         ((), False, {}),
-        (("selected",), False, {"choose_ridge": 1, "read_labels": 20, "subspace_consistency": 20}),
+        (("selected",), False, {"choose_ridge": 1, "read_labels": 20, "corrected_consistency": 20}),
         (("plain",), True, {"choose_ridge": 1, "read_labels": 2, "ridge_self_expression": 1}),
         (
             ("plain", "paper", "selected"),
             True,
-            {"choose_ridge": 1, "read_labels": 22, "subspace_consistency": 20, "ridge_self_expression": 1},
+            {"choose_ridge": 1, "read_labels": 22, "corrected_consistency": 20, "ridge_self_expression": 1},
         ),
     ],
 )
@@ -135,7 +135,7 @@ def test_a_network_computes_what_is_asked_for(data, method, calls, readings, raw
     [
         (("plain",), {"read_labels": 1}),
         ((), {}),
-        (("plain", "paper", "selected"), {"choose_ridge": 1, "read_labels": 2, "subspace_consistency": 2}),
+        (("plain", "paper", "selected"), {"choose_ridge": 1, "read_labels": 2, "corrected_consistency": 2}),
     ],
 )
 def test_a_baseline_computes_what_is_asked_for(data, calls, readings, expected):
@@ -179,7 +179,7 @@ COSTS = {
     "unit_rows": 1e3,
     "choose_ridge": 2e3,
     "ridge_self_expression": 1e4,
-    "subspace_consistency": 1e5,
+    "corrected_consistency": 1e5,
     "read_labels": 1e6,
 }
 
@@ -245,7 +245,7 @@ def test_a_fit_carries_what_its_parts_give(data, method):
                 np.testing.assert_array_equal(found, expected)
         last = next(c for c in fit.candidates[-2:] if c.reading == name)
         assert last.epoch == 20 and np.array_equal(last.labels, fit.labels[name].labels)
-        assert last.consistency == subspace_consistency(rows, last.labels, ridge)
+        assert last.consistency == corrected_consistency(rows, last.labels, ridge)
     assert [(c.epoch, c.reading) for c in fit.candidates] == [
         (epoch, name) for epoch in range(2, 21, 2) for name in ("plain", "paper")
     ]

@@ -81,7 +81,7 @@ def test_labels_touch_metrics_only(data, method):
     assert set(unseen.record["metrics"]["network"]["plain"]) == {"eigengap"}
 
 
-@pytest.mark.parametrize(("function", "calls"), [("finetune", 0), ("subspace_consistency", 9), ("select", 0)])
+@pytest.mark.parametrize(("function", "calls"), [("finetune", 0), ("corrected_consistency", 9), ("select", 0)])
 def test_interrupted_run_resumes_to_the_same_metrics(data, method, tmp_path, monkeypatch, function, calls):
     """Killed before fine-tuning, in its midst (between two checks of the labels), and when it was done."""
     expected = run_experiment(data, method, device="cpu", progress=False)
@@ -208,6 +208,7 @@ CHANGES = {
     "pretrain_batch_size": None,
     "finetune_epochs": 7,
     "learning_rate": 0.1,
+    "network_learning_rate": 0.1,
     "solver": "closed-form",
     "schedule": "cosine",
     "pretrain_tolerance": 0.1,
@@ -218,8 +219,10 @@ CHANGES = {
 }
 
 
-def test_every_change_gives_another_name_and_prose_does_not(data):
-    assert set(CHANGES) | {"source"} == {field.name for field in fields(Method)}
+def test_every_change_gives_another_name_and_prose_does_not(data, tmp_path):
+    (tmp_path / "a.pt").write_bytes(b"saved autoencoders")
+    elsewhere = {"source", "pretrained", "pretrain_through"}  # among the parts
+    assert set(CHANGES) | elsewhere == {field.name for field in fields(Method)}
     plain = Method("m", "mine", "affinity")
     one = replace(data, Xs=data.Xs[:1], view_names=data.view_names[:1])
     name = run_id(data, plain, 0)
@@ -236,6 +239,8 @@ def test_every_change_gives_another_name_and_prose_does_not(data):
         {"reading": Reading(affinity="plain")},
         {"correlation": Correlation(n_correlations=3)},
         {"correlation": Correlation(covariance_ridge=0.1)},
+        {"pretrained": str(tmp_path / "a.pt")},
+        {"pretrain_through": "coefficients", "pretrain_batch_size": None},
     ]
     names += [run_id(data, replace(plain, **part), 0) for part in parts]
     names += [run_id(data, plain, 1), run_id(replace(data, name="other"), plain, 0)]
