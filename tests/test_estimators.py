@@ -122,6 +122,18 @@ def test_only_the_reading_that_was_asked_for_is_computed(subspaces, monkeypatch)
     assert [name for name, *_ in calls] == ["read_labels"]
 
 
+def test_the_chosen_reading_of_ssc_on_digits_has_not_collapsed():
+    """The papers' reading makes one giant of nine tenths of them: the share of samples at home alone would take it."""
+    data = load_dataset("digits", n_per_class=40)
+    X = data.Xs[0].reshape(400, -1)
+    X = X - X.mean(axis=0)
+    collapsed = SSC(10, alpha=5.0, reading="paper", random_state=1).fit(X)
+    assert collapsed.candidate_.degenerate and np.bincount(collapsed.labels_).max() > 340
+    model = SSC(10, alpha=5.0, reading="selected", random_state=1).fit(X)
+    assert model.candidate_.reading == "plain" and not model.candidate_.degenerate
+    assert clustering_accuracy(data.y, collapsed.labels_) < 0.2 < 0.6 < clustering_accuracy(data.y, model.labels_)
+
+
 def test_defaults_are_those_of_the_presets():
     for norm, description in ((2, preset("dsc-l2", "data", 8)), (1, preset("dsc-l1", "data", 8))):
         assert DSC(norm=norm)._description() == description
