@@ -48,10 +48,13 @@ lint: env ## rules, format and types
 notebooks: env ## run the notebooks with their defaults and store the outputs in notebooks/
 	$(RUN) dmsc reproduce --store --jobs $(JOBS) $(ARGS)
 
-table: env ## renew the tables of README.md and results/README.md from the studies' records
+table: env ## renew the tables, and the numbers in the prose, of README.md and results/README.md from the records
 	$(RUN) dmsc table papers family --papers --layout brief --into README.md $(ARGS)
 	$(RUN) dmsc table papers family --papers --into results/README.md --name papers $(ARGS)
 	$(RUN) dmsc table family --layout family --into results/README.md --name family $(ARGS)
+	$(RUN) dmsc table pretraining --layout starts --into results/README.md --name pretraining $(ARGS)
+	$(RUN) dmsc table what_does_the_work --layout starts --into results/README.md --name starts $(ARGS)
+	$(RUN) dmsc numbers README.md results/README.md
 
 bench: env ## measure epochs, the spectral step and growth on the CPU (under ten minutes)
 	cd benchmarks && for script in epochs spectral scaling; do ../$(VENV)/bin/python $$script.py $(ARGS) || exit 1; done

@@ -18,6 +18,7 @@ from dmsc.experiments.tables import (
     markdown_table,
     metrics_text,
     of_papers,
+    starts_table,
     summarize,
 )
 from dmsc.paths import ROOT
@@ -121,6 +122,14 @@ def test_family_table_has_one_table_per_dataset_and_corruption():
     for block in text.split("###")[1:]:
         assert len({line.count("|") for line in block.splitlines() if line.startswith("|")}) == 1
     assert "toy, missing 0.2" in markdown_table(records)
+
+
+def test_the_table_of_starts_has_the_last_loss_and_the_best_epoch():
+    made = [record(0, 0.5), record(1, 0.7)]
+    made[1]["label_free"]["objective"] = 2.5
+    (line,) = cells(starts_table([*made]))
+    assert line == ["dsc-l2", "10", "2", "2 ± 0.5", "60.0 ± 10.0", "60.0 ± 10.0", "–", "1.0"]
+    assert cells(starts_table([baseline(0, 0.5)]))[0][3] == "–"
 
 
 def test_runs_on_data_with_another_corruption_seed_are_seeds_of_one_row():
@@ -234,6 +243,8 @@ TABLES = [
     ("README.md", "", brief_table, REPRODUCTIONS),
     ("results/README.md", "papers", markdown_table, REPRODUCTIONS),
     ("results/README.md", "family", family_table, ("family",)),
+    ("results/README.md", "pretraining", starts_table, ("pretraining",)),
+    ("results/README.md", "starts", starts_table, ("what_does_the_work",)),
 ]
 
 
