@@ -5,7 +5,6 @@ import pytest
 from bad_input import by_name, one_clear_error
 
 import dmsc
-from dmsc.metrics import score
 from dmsc.selection import (
     Candidate,
     check_epochs,
@@ -20,118 +19,125 @@ from dmsc.self_expression import unit_rows
 
 
 def slow_consistency(X, labels, ridge):
-    """Sample by sample and cluster by cluster, the penalized least squares written out."""
-    agreeing = 0
+    """Sample by sample and cluster by cluster, the penalized least squares written out: the share, and kappa."""
+    best = []  # of every sample: cluster -> 1, or its part of a tie
     for i, x in enumerate(X):
         errors = {}
         for cluster in set(labels):
             others = X[[j for j in range(len(X)) if labels[j] == cluster and j != i]]  # (n_k, D)
             c = np.linalg.solve(others @ others.T + ridge * np.eye(len(others)), others @ x)
             errors[cluster] = ((x - c @ others) ** 2).sum() + ridge * (c**2).sum()
-        agreeing += errors[labels[i]] == min(errors.values())
-    return agreeing / len(X)
+        winners = [cluster for cluster, error in errors.items() if error <= min(errors.values()) + 1e-9]
+        best.append(dict.fromkeys(winners, 1 / len(winners)))
+    agreement = np.array([[winners.get(label, 0) for label in labels] for winners in best])  # any label for any sample
+    observed, chance = np.trace(agreement) / len(X), agreement.mean()
+    share = np.mean([label in winners for winners, label in zip(best, labels, strict=True)])
+    return share, (observed - chance) / (1 - chance) if chance < 1 else 0.0
+
+
+def subspaces(n_samples, n_clusters, noise=0.0):
+    shape = {"n_samples": n_samples, "n_clusters": n_clusters, "subspace_dim": 2, "ambient_dim": 20}
+    data = dmsc.load_dataset("synthetic", **shape, noise=noise, seed=1)
+    return np.hstack(unit_rows(data.Xs)), data.y
 
 
 @pytest.mark.parametrize("ridge", [0.01, 1.0, 30.0])
-@pytest.mark.parametrize("n_clusters", [1, 2, 5])
-def test_consistency_equals_the_slow_loop(ridge, n_clusters):
-    rng = np.random.default_rng(n_clusters)
+@pytest.mark.parametrize("sizes", [(24,), (12, 12), (5, 5, 5, 5, 4), (20, 3, 1)])
+def test_consistency_equals_the_slow_loop(ridge, sizes):
+    rng = np.random.default_rng(len(sizes))
     X = rng.normal(size=(24, 7))
-    labels = np.arange(24) % n_clusters * 3 + 2  # any numbers will do
-    found = subspace_consistency(X, labels, ridge)
+    X[3] = 0  # nobody expresses it, or everybody
+    labels = rng.permutation(np.repeat(np.arange(len(sizes)), sizes)) * 3 + 2  # any numbers will do
+    found = subspace_consistency(X, labels, ridge), corrected_consistency(X, labels, ridge)
     assert found == pytest.approx(slow_consistency(X, labels, ridge))
-    assert (found == 1.0) == (n_clusters == 1)
+    assert -1 <= found[1] < 1
+
+
+def test_consistency_of_subspaces_equals_the_slow_loop():
+    X, y = subspaces(60, 3, noise=0.3)
+    labels = np.where(np.arange(60) % 5, y, (y + 1) % 3)
+    found = corrected_consistency(X, labels, 0.1)
+    assert found == pytest.approx(slow_consistency(X, labels, 0.1)[1]) and 0.1 < found < 0.9
 
 
 def test_the_names_of_clusters_and_the_order_of_samples_play_no_role():
     rng = np.random.default_rng(0)
     X, labels, order = rng.normal(size=(20, 4)), rng.integers(0, 3, 20), rng.permutation(20)
-    expected = subspace_consistency(X, labels, 0.1)
-    assert subspace_consistency(X, 7 - 2 * labels, 0.1) == expected
-    assert subspace_consistency(X[order], labels[order], 0.1) == expected
+    expected = corrected_consistency(X, labels, 0.1)
+    assert corrected_consistency(X, 7 - 2 * labels, 0.1) == expected
+    assert corrected_consistency(X[order], labels[order], 0.1) == expected
 
 
 def test_true_labels_of_independent_subspaces_are_consistent_and_wrong_ones_are_not():
-    data = dmsc.load_dataset("synthetic", n_samples=60, n_clusters=3, subspace_dim=2, ambient_dim=20, noise=0.0, seed=1)
-    X = np.hstack(unit_rows(data.Xs))
-    assert subspace_consistency(X, data.y, 0.01) == 1.0
+    X, y = subspaces(60, 3)
+    assert corrected_consistency(X, y, 0.01) == 1.0
     rng = np.random.default_rng(0)
     values = [1.0]
     for swapped in (2, 10, 60):  # more and more labels are somebody else's
         rows = rng.choice(60, swapped, replace=False)
-        labels = data.y.copy()
+        labels = y.copy()
         labels[rows] = np.roll(labels[rows], 1)
-        values.append(subspace_consistency(X, labels, 0.01))
-    assert values == sorted(values, reverse=True) and values[-1] < 0.6
+        values.append(corrected_consistency(X, labels, 0.01))
+    assert values == sorted(values, reverse=True) and values[-1] < 0.3
+
+
+@pytest.mark.parametrize("sizes", [(60,) * 5, (150, 100, 30, 10, 10), (260, 10, 10, 10, 10), (296, 1, 1, 1, 1)])
+def test_random_clusters_of_any_sizes_score_about_nothing(sizes):
+    X, y = subspaces(300, 5, noise=0.1)
+    rng = np.random.default_rng(0)
+    values = [corrected_consistency(X, rng.permutation(np.repeat(np.arange(5), sizes)), 0.1) for _ in range(10)]
+    assert -0.05 < np.mean(values) < 0.02 and np.abs(values).max() < 0.12
+    assert corrected_consistency(X, y, 0.1) > 0.9
+
+
+def test_a_giant_with_crumbs_of_likes_scores_about_nothing():
+    """As sparse methods leave behind: a few samples beside their nearest ones, and all others together."""
+    X, _ = subspaces(300, 5, noise=0.3)
+    labels = np.zeros(300, dtype=int)
+    for k, sample in enumerate((7, 80, 150, 230), 1):
+        labels[np.argsort(-X @ X[sample])[:2]] = k
+    assert abs(corrected_consistency(X, labels, 0.1)) < 0.05 and is_degenerate(labels, 5)
+    assert corrected_consistency(X, np.zeros(300), 0.1) == 0.0
 
 
 def test_a_sample_alone_in_its_cluster_agrees_only_if_no_other_cluster_helps():
     X = np.array([[1.0, 0], [1, 0], [0, 1], [0, 1], [0.6, 0.8]])
-    assert subspace_consistency(X, [0, 0, 1, 1, 2], 0.5) == 0.8
-    assert subspace_consistency(X, [0, 0, 1, 1, 1], 0.5) == 1.0
+    assert corrected_consistency(X, [0, 0, 1, 1, 2], 0.5) == pytest.approx((0.8 - 0.4) / 0.6)
+    assert corrected_consistency(X, [0, 0, 1, 1, 1], 0.5) == 1.0
 
 
-def union(n_samples=60, **options):
-    data = dmsc.load_dataset(
-        "synthetic", n_samples=n_samples, n_clusters=3, subspace_dim=2, ambient_dim=20, noise=0.0, seed=1, **options
-    )
-    return np.hstack(unit_rows(data.Xs)), data.y
-
-
-def test_the_correction_is_cohens_form_of_the_slow_loop():
-    X, labels = np.random.default_rng(0).normal(size=(24, 7)), np.arange(24) % 3
-    shuffled = np.random.default_rng(5).permutation(labels)
-    share, chance = slow_consistency(X, labels, 0.1), slow_consistency(X, shuffled, 0.1)
-    expected = (share - chance) / (1 - chance)
-    assert corrected_consistency(X, labels, 0.1, seed=5) == pytest.approx(expected)
-
-
-def test_random_labels_of_any_sizes_score_nothing_and_true_ones_all():
-    X, y = union(300)
-    rng = np.random.default_rng(0)
-    assert corrected_consistency(X, y, 0.01) == 1.0
-    for sizes in ((100, 100, 100), (280, 10, 10), (200, 90, 10)):
-        labels = rng.permutation(np.repeat(np.arange(3), sizes))
-        values = [corrected_consistency(X, labels, 0.01, seed) for seed in range(5)]
-        assert abs(np.mean(values)) < 0.2
-    assert subspace_consistency(X, labels, 0.01) > 0.5  # what the share alone would say
-    assert corrected_consistency(X, np.zeros(300), 0.01) == 0.0
+@pytest.mark.parametrize("ridge", [0.01, 0.1, 1.0, 3.0])
+def test_a_tie_speaks_for_nobody(ridge):
+    """Orthogonal samples, each a cluster of its own, or without any feature: no cluster is better than another."""
+    assert corrected_consistency(np.eye(6) / np.sqrt(3), np.arange(6), ridge) == pytest.approx(0, abs=1e-12)
+    assert corrected_consistency(np.zeros((6, 3)), np.arange(6) % 2, ridge) == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize(
     ("sizes", "n_clusters", "expected"),
     [
         ((10, 10, 10), 3, False),
-        ((20, 6, 4), 3, False),
-        ((28, 1, 1), 3, True),  # crumbs
+        ((25,), 1, False),
         ((15, 15), 3, True),  # one is missing
-        ((29, 1), 2, False),  # of two clusters any is worth at least one
-        ((1770, *[3] * 9), 10, True),
-        ((30,), 1, False),
+        ((15, 15), 2, False),
+        ((87, 13), 2, False),
+        ((91, 9), 2, True),
+        ((700, *[33] * 9), 10, False),
+        ((800, *[22] * 9), 10, True),
+        ((1770, *[3] * 9), 10, True),  # SSC on the digits, read with the papers' settings
+        ((956, 777, 43, 6, 3, 3, 3, 2, 2, 2), 10, True),  # SSC-OMP: two giants
+        ((372, 225, 190, 179, 178, 178, 175, 169, 103, 28), 10, False),
     ],
 )
-def test_a_partition_has_collapsed_if_its_sizes_are_worth_less_than_half_of_k(sizes, n_clusters, expected):
-    assert is_degenerate(np.repeat(np.arange(len(sizes)), sizes), n_clusters) is expected
+def test_degenerate_partitions(sizes, n_clusters, expected):
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    assert is_degenerate(labels * 5 - 3, n_clusters) is expected
+    effective = np.prod([(sum(sizes) / n) ** (n / sum(sizes)) for n in sizes])  # exp of the entropy
+    assert expected == (len(sizes) < n_clusters or effective < n_clusters**0.5)
 
 
-def test_collapsed_candidates_are_chosen_only_where_there_are_no_others():
-    collapsed = [Candidate(e, "paper", np.array([0] * 9 + [1]), 0.9, degenerate=True) for e in (1, 2)]
-    good = [candidate(1, "plain", 0.5), candidate(2, "plain", 0.4)]
-    assert select([*collapsed, *good]) is good[0]
-    with pytest.warns(UserWarning, match="every candidate has collapsed .*9 of 10"):
-        assert select(collapsed) is collapsed[1]
-
-
-def test_the_choice_on_sparse_codes_of_digits_is_no_giant_cluster():
-    """The paper's reading of SSC's C puts nearly all digits into one cluster, which its share alone rewards."""
-    data = dmsc.load_dataset("digits", n_per_class=60)
-    fit = dmsc.SSC(10, reading="selected", random_state=0).fit(data.Xs[0])
-    assert not is_degenerate(fit.labels_, 10)
-    assert score(data.y, fit.labels_)["acc"] > 0.6
-
-
-def candidate(epoch, reading, consistency):
-    return Candidate(epoch, reading, np.array([epoch]), consistency)
+def candidate(epoch, reading, consistency, degenerate=False):
+    return Candidate(epoch, reading, np.array([epoch]), consistency, degenerate)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +163,26 @@ def test_the_rule(values, expected):
         assert any(chosen is c for c in candidates)
 
 
+def test_degenerate_candidates_are_refused():
+    giant = candidate(3, "paper", 0.99, degenerate=True)
+    worse = candidate(1, "plain", -0.2)
+    assert select([worse, giant]) is worse  # even then
+    fine = candidate(2, "paper", 0.4)
+    assert select([worse, fine, giant]) is fine
+    assert select([fine, giant, candidate(1, "plain", 0.3)]).reading == "plain"  # a refused epoch counts as 0
+    assert select([fine, giant, candidate(1, "plain", 0.1)]) is fine
+
+
+def test_if_all_are_degenerate_the_rule_chooses_and_warns():
+    labels = np.repeat(np.arange(12), [80, *range(2, 13)])
+    listed = [Candidate(1, "plain", labels, 0.1, True), Candidate(2, "plain", labels[:82], 0.2, True)]
+    with pytest.warns(UserWarning, match="degenerate.* 80, 2 samples.*parameters.*number of clusters") as caught:
+        assert select(listed) is listed[1]
+    assert len(caught) == 1 and caught[0].filename == __file__
+    with pytest.warns(UserWarning, match=r"80, 12, 11, 10, 9, 8, 7, 6, 5, 4, \.\.\. samples"):
+        assert select(listed[:1]) is listed[0]
+
+
 @pytest.mark.parametrize(
     ("epochs", "expected"),
     [
@@ -180,7 +206,7 @@ def test_candidates_come_back(tmp_path):
     assert load_candidates(path) == []
     rng = np.random.default_rng(0)
     written = [
-        Candidate(epoch, reading, rng.integers(0, 3, 8), rng.random(), degenerate=epoch == 6)
+        Candidate(epoch, reading, rng.integers(0, 3, 8), rng.random() - 0.5, reading == "paper")
         for epoch in (3, 6)
         for reading in ("plain", "paper")
     ]
@@ -212,12 +238,6 @@ def test_candidates_that_cannot_be_written_keep_the_old_ones(tmp_path, monkeypat
     assert [file.name for file in tmp_path.iterdir()] == ["selection.npz"]
 
 
-@pytest.mark.parametrize("ridge", [0.01, 0.1, 1.0, 3.0])
-def test_a_tie_is_no_disagreement(ridge):
-    """Orthogonal samples, each a cluster of its own: no cluster expresses any of them."""
-    assert subspace_consistency(np.eye(6) / np.sqrt(3), np.arange(6), ridge) == 1.0
-
-
 @pytest.mark.parametrize("content", [b"", b"not an archive", None])
 def test_a_damaged_file_is_one_clear_error(content, tmp_path):
     path = tmp_path / "selection.npz"
@@ -228,12 +248,27 @@ def test_a_damaged_file_is_one_clear_error(content, tmp_path):
     one_clear_error(lambda: load_candidates(path), ValueError, (str(path), "damaged"))
 
 
+@pytest.mark.parametrize("rule", [None, "subspace consistency on the raw views"])
+def test_a_file_of_another_rule_is_one_clear_error(rule, tmp_path):
+    """Its values have another scale."""
+    path = tmp_path / "selection.npz"
+    save_candidates(path, [candidate(1, "plain", 0.5)])
+    columns = {name: column for name, column in np.load(path).items() if name != "rule"}
+    np.savez(path, **columns, **({} if rule is None else {"rule": rule}))
+    one_clear_error(lambda: load_candidates(path), ValueError, (str(path), "earlier version"))
+
+
 ROWS = np.ones((6, 3))
 CASES = [
     ("select: nothing", lambda: select([]), ValueError, "candidate"),
-    ("consistency: shapes", lambda: subspace_consistency(ROWS, np.ones(5), 1.0), ValueError, ("(6, 3)", "(5,)")),
-    ("consistency: images", lambda: subspace_consistency(ROWS[None], np.ones(1), 1.0), ValueError, "(1, 6, 3)"),
-    ("consistency: ridge", lambda: subspace_consistency(ROWS, np.ones(6), 0), ValueError, ("ridge", "got 0")),
+    ("select: not judged", lambda: select([candidate(1, "plain", None)]), ValueError, "None"),
+    ("degenerate: K", lambda: is_degenerate(np.ones(3), 0), ValueError, ("n_clusters", "got 0")),
+    ("degenerate: no integer", lambda: is_degenerate(np.ones(3), 2.5), TypeError, ("n_clusters", "2.5")),
+    ("consistency: nothing", lambda: corrected_consistency(ROWS[:0], np.ones(0), 1.0), ValueError, "(0, 3)"),
+    ("consistency: nan", lambda: corrected_consistency(ROWS * np.nan, np.ones(6), 1.0), ValueError, "finite"),
+    ("consistency: shapes", lambda: corrected_consistency(ROWS, np.ones(5), 1.0), ValueError, ("(6, 3)", "(5,)")),
+    ("consistency: images", lambda: corrected_consistency(ROWS[None], np.ones(1), 1.0), ValueError, "(1, 6, 3)"),
+    ("consistency: ridge", lambda: corrected_consistency(ROWS, np.ones(6), 0), ValueError, ("ridge", "got 0")),
     ("checks: none", lambda: check_epochs(10, 0), ValueError, ("n_checks", "got 0")),
     ("checks: epochs", lambda: check_epochs(-1), ValueError, ("epochs", "-1")),
 ]
