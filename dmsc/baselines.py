@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from scipy.linalg import eigh
 from scipy.sparse import csr_array
@@ -23,7 +24,10 @@ from .checks import SEED_LIMIT, integer, positive_number
 from .self_expression import choose_ridge, ridge_self_expression
 from .spectral import kmeans_labels
 
-__all__ = ["ALGORITHMS", "graph_coefficients", "kmeans_coefficients", "least_squares", "lrr", "ssc", "ssc_omp"]
+__all__ = [
+    "ALGORITHMS", "graph_coefficients", "kmeans_coefficients", "least_squares", "lrr", "ssc", "ssc_omp",
+    "stopped_least_squares",
+]  # fmt: skip
 
 ACTIVE_SET_STEP = 60  # samples that join an active set of ssc at a time
 GROWTH = 1.1  # of the weight of lrr's constraints, each step; nearer to 1 is nearer to the minimum, and slower
@@ -241,6 +245,45 @@ def least_squares(X: ArrayLike, ridge: float | None = None) -> np.ndarray:
     return ridge_self_expression([X], choose_ridge([X]) if ridge is None else ridge).numpy()
 
 
+def stopped_least_squares(
+    X: ArrayLike, ridge: float | None = None, epochs: int = 100, init: float = 1e-4, learning_rate: float = 1e-3
+) -> np.ndarray:
+    """Least squares regression that is not solved: Adam's steps from a constant C, as many as the networks get.
+
+    The problem of `least_squares`, on the way to its minimum. What it has over the minimum is the work of stopping
+    early; what a network has over it is the network's own.
+
+    Parameters
+    ----------
+    X : array (N, D)
+    ridge : float, optional
+        The penalty, as in `least_squares`.
+    epochs : int
+        Steps.
+    init : float
+        Start of every entry of C.
+    learning_rate : float
+        Adam's.
+
+    Returns
+    -------
+    C : array (N, N)
+
+    References
+    ----------
+    After Haeffele, You, Vidal, "A Critique of Self-Expressive Deep Subspace Clustering", ICLR 2021.
+    """
+    X = _samples(X)
+    ridge = positive_number("ridge", choose_ridge([X]) if ridge is None else ridge)
+    G = torch.from_numpy(X @ X.T)  # (N, N)
+    C = torch.full_like(G, float(init)).fill_diagonal_(0)
+    optimizer = torch.optim.Adam([C], positive_number("learning_rate", learning_rate))
+    for _ in range(integer("epochs", epochs, 0)):
+        C.grad = (2 * (C @ G - G + ridge * C)).fill_diagonal_(0)  # of ‖X − C X‖² + ridge ‖C‖²
+        optimizer.step()
+    return C.numpy()
+
+
 def kmeans_coefficients(X: ArrayLike, n_clusters: int, seed: int = 0) -> np.ndarray:
     """k-means seen as self-expression: C averages each sample over its cluster.
 
@@ -310,6 +353,7 @@ ALGORITHMS: dict[str, Callable[..., np.ndarray]] = {
     "lrr": _without_clusters(lrr),
     "ssc-omp": _without_clusters(ssc_omp),
     "ridge": _without_clusters(least_squares),
+    "ridge-stopped": _without_clusters(stopped_least_squares),
     "kmeans": kmeans_coefficients,
     "spectral": _without_clusters(graph_coefficients),
 }

@@ -92,6 +92,12 @@ BASELINES: dict[str, Baseline] = {
         Baseline(
             "ridge", "Ji et al. 2014, EDSC in closed form; penalty from held-out features", "ridge", {"ridge": None}
         ),
+        Baseline(
+            "ridge-stopped",
+            "the same, from a constant C by Adam, and stopped early: no network",
+            "ridge-stopped",
+            {"ridge": None, "epochs": 100, "init": 1e-4, "learning_rate": 1e-3},
+        ),
     )
 }
 

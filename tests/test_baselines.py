@@ -4,18 +4,29 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from bad_input import by_name, one_clear_error
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso
 
 import dmsc
 from dmsc import baselines
-from dmsc.baselines import ALGORITHMS, graph_coefficients, kmeans_coefficients, least_squares, lrr, ssc, ssc_omp
+from dmsc.baselines import (
+    ALGORITHMS,
+    graph_coefficients,
+    kmeans_coefficients,
+    least_squares,
+    lrr,
+    ssc,
+    ssc_omp,
+    stopped_least_squares,
+)
 from dmsc.metrics import ari
 from dmsc.self_expression import choose_ridge, unit_rows
 from dmsc.spectral import read_labels
 
 PARAMETERS = {"ssc": {"alpha": 50.0}, "ridge": {"ridge": 1e-3}, "ssc-omp": {"n_nonzero": 3}, "lrr": {"penalty": 10.0}}
+PARAMETERS["ridge-stopped"] = {"ridge": 1e-3}
 
 
 @pytest.fixture
@@ -233,6 +244,25 @@ def test_independent_subspaces_give_blocks_and_exact_clusters(name, seed):
     assert ari(read_labels(C, 3).labels, data.y) == 1
 
 
+# Least squares, stopped -----------------------------------------------------------------------------------------------
+def test_stopped_least_squares_takes_the_steps_of_the_layer_with_autograd(noisy):
+    layer, U = dmsc.SelfExpression(40, 0.01, zero_diagonal=True).double(), torch.tensor(noisy)
+    optimizer = torch.optim.Adam(layer.parameters(), 0.002)
+    for _ in range(7):
+        optimizer.zero_grad()
+        ((U - layer(U)).square().sum() + 0.3 * layer.norm(2)).backward()
+        optimizer.step()
+    C = stopped_least_squares(noisy, 0.3, epochs=7, init=0.01, learning_rate=0.002)
+    np.testing.assert_allclose(C, layer.coefficients.numpy(), atol=1e-9)
+    assert np.array_equal(stopped_least_squares(noisy, 0.3, 0, 0.5), np.full((40, 40), 0.5) - 0.5 * np.eye(40))
+
+
+def test_stopped_late_enough_least_squares_are_solved(noisy):
+    solved, far = least_squares(noisy, 0.3), stopped_least_squares(noisy, 0.3, epochs=5)
+    near = stopped_least_squares(noisy, 0.3, epochs=3000)
+    assert np.abs(near - solved).max() < 1e-3 < np.abs(far - solved).max()
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_another_order_of_the_samples_gives_the_same(name, noisy):
     order = np.random.default_rng(5).permutation(40)
@@ -297,6 +327,9 @@ ROWS = np.ones((6, 3))
         ("lrr: components", lambda: lrr(ROWS, n_components=0), ValueError, ("n_components", "got 0")),
         ("lrr: tol", lambda: lrr(ROWS, tol="1e-6"), TypeError, ("tol", "got '1e-6'")),
         ("omp: nothing", lambda: ssc_omp(ROWS, n_nonzero=0), ValueError, ("n_nonzero", "got 0")),
+        ("stopped: ridge", lambda: stopped_least_squares(ROWS, 0), ValueError, ("ridge", "got 0")),
+        ("stopped: epochs", lambda: stopped_least_squares(ROWS, 1, -1), ValueError, ("epochs", "-1")),
+        ("stopped: rate", lambda: stopped_least_squares(ROWS, 1, learning_rate=0), ValueError, ("rate", "got 0")),
         ("ridge: 0", lambda: least_squares(ROWS, 0), ValueError, ("ridge", "got 0")),
         ("ridge: one feature", lambda: least_squares(ROWS[:, :1]), ValueError, "two features"),
         ("kmeans: K", lambda: kmeans_coefficients(ROWS, 7), ValueError, ("n_clusters", "from 1 to 6, got 7")),
