@@ -21,7 +21,8 @@ from .style import GRAY, SMALL, TINY, WIDTH, Color, colors, new_figure
 
 __all__ = ["RUNGS", "ladder_rows", "rung_of", "show_course", "show_ladder", "show_losses"]
 
-#: In the order in which they add something; the last two are variants of the one before.
+#: In the order in which they add something; the next two are variants of the one before, the last one is the control:
+#: the raw views' problem, stopped as early as the networks are.
 RUNGS = (
     "raw views",
     "random encoder",
@@ -30,6 +31,7 @@ RUNGS = (
     "fine-tuned, constant C",
     "fine-tuned, C = 1/N",
     "authors' weights, constant C",
+    "no network, constant C",
 )
 VARIANTS = {  # settings in which runs on the same rung may differ, as they are told
     "pretrain_epochs": "pre-trained {} epochs",
@@ -37,13 +39,15 @@ VARIANTS = {  # settings in which runs on the same rung may differ, as they are 
     "coefficients_init": "from {}",
     "network_learning_rate": "encoders at rate {}",
 }
-PLACES, OTHERS = (7, 5, 1, 0, 3, 2, 4), (9, 8, 6)  # of the rungs' colors, and of other names', among ten
+PLACES, OTHERS = (7, 5, 1, 0, 3, 2, 4, 9), (8, 6)  # of the rungs' colors, and of other names', among ten
 BAR = 0.25  # height of a bar; rungs are 1 apart
 
 
 def rung_of(record: dict) -> str | None:
-    """Name the rung on which a run of DSC-Net-L2 stands; None for other runs."""
+    """Name the rung on which a run of DSC-Net-L2, or of its control without a network, stands; None for other runs."""
     method = record["config"]["method"]
+    if method["name"] == "ridge-stopped":
+        return RUNGS[-1]
     if method["name"] != "dsc-l2" or method.get("solver", "adam") != "adam":
         return None
     start, saved = method["coefficients_init"], method.get("pretrained") is not None
@@ -79,17 +83,26 @@ def ladder_rows(records: Iterable[dict]) -> list[dict]:
     rows: dict[tuple, dict] = {}
     for dataset, rung, record in on_ladder:
         method, seed, scores = record["config"]["method"], record["config"]["seed"], record["metrics"]
-        name, epochs = _name(rung, method, kinds[dataset, rung]), method["finetune_epochs"]
+        name, epochs = _name(rung, method, kinds[dataset, rung]), _epochs(method)
         checked = _accuracies(record).get("paper", {}) if epochs else {}
         own = {"epochs": epochs, "objective": record["label_free"].get("objective")}
         own["best_by_labels"] = max(checked.values(), default=None)
-        variant = (method["pretrain_epochs"], epochs)
+        variant = (method.get("pretrain_epochs", 0), epochs)
         place = {"dataset": dataset, "rung": rung, "name": name, "seed": seed}
-        rows[(dataset, RUNGS.index(rung), *variant, name, record["run"])] = place | own | _acc(scores["network"])
+        rows[(dataset, RUNGS.index(rung), *variant, name, record["run"])] = (
+            place | own | _acc(scores.get("network", scores.get("baseline", {})))
+        )
+        if "raw" not in scores:
+            continue
         raw = {"epochs": 0, "objective": None, "best_by_labels": None} | _acc(scores.get("raw", {}))
         key = (dataset, 0, 0, 0, RUNGS[0], str(seed))
         rows.setdefault(key, place | {"rung": RUNGS[0], "name": RUNGS[0]} | raw)
     return [{key: np.nan if value is None else value for key, value in rows[place].items()} for place in sorted(rows)]
+
+
+def _epochs(method: dict) -> int:
+    """Return how many steps C was trained for."""
+    return method["finetune_epochs"] if "finetune_epochs" in method else method["parameters"]["epochs"]
 
 
 def _name(rung: str, method: dict, values: Mapping[str, set]) -> str:

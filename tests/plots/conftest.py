@@ -7,7 +7,7 @@ import warnings
 import matplotlib.pyplot as plt
 import pytest
 
-from dmsc.plots import clusters, comparison, encoder, speed, training
+from dmsc.plots import clusters, comparison, encoder, ladder, speed, training
 from dmsc.plots.style import MAX_HEIGHT, WIDTH, new_figure
 
 ONE_THING = (clusters, encoder, training)  # their figures say one thing, and are no higher than MAX_HEIGHT
@@ -25,7 +25,7 @@ def drawn(monkeypatch):
 
         monkeypatch.setattr(module, "new_figure", remembered)
 
-    for module in (*ONE_THING, comparison, speed):
+    for module in (*ONE_THING, comparison, ladder, speed):
         remember(module)
     yield
     with warnings.catch_warnings():

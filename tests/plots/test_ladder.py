@@ -40,6 +40,23 @@ def drawn(fig):
     return [ax for ax in fig.axes if ax.axison]
 
 
+def control(seed=0, acc=0.9):
+    """A record of the control: a baseline, with nothing on the raw views beside it."""
+    made = record(seed=seed, acc=acc)
+    scores = made["metrics"].pop("network")
+    made["metrics"], made["label_free"] = {"baseline": scores}, {}
+    method = {"name": "ridge-stopped", "algorithm": "ridge-stopped", "parameters": {"epochs": 40, "init": 1e-4}}
+    made["config"]["method"], made["run"] = method, f"control-{seed}"
+    return made
+
+
+def test_the_control_without_a_network_stands_at_the_end_with_its_steps():
+    rows = ladder.ladder_rows([control(), record(), control(seed=1, acc=0.7)])
+    assert [row["rung"] for row in rows] == ["raw views", "fine-tuned, constant C", *["no network, constant C"] * 2]
+    assert [row["epochs"] for row in rows] == [0, 40, 40, 40]
+    assert [row["plain"] for row in rows[2:]] == [0.9, 0.7] and np.isnan(rows[2]["objective"])
+
+
 @pytest.mark.parametrize(
     ("run", "rung"),
     [
