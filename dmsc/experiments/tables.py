@@ -210,8 +210,7 @@ def _by_dataset(records: list[dict], metric: str, readings: Sequence[str], objec
     for title, rows in sections.items():
         lines = [
             [row["method"], row["epochs"] or "–", row["seeds"]]
-            + ["–" if np.isnan(row["objective"]) else f"{row['objective']:.4g} ± {row['objective_std']:.1g}"]
-            * objective
+            + [_loss(row)] * objective
             + [percent(row, f"{reading}_{metric}") for reading in readings]
             + [f"{row['minutes']:.1f}"]
             for row in rows
@@ -243,6 +242,12 @@ def _markdown(head: list[str], lines: list[list], settings: list[str]) -> str:
     cells = [[" ".join(str(cell).split()).replace("|", "\\|") for cell in line] for line in [head, *lines]]
     texts = ["| " + " | ".join(line) + " |" for line in cells]
     return "\n".join([texts[0], "|---" * len(head) + "|", *texts[1:]])
+
+
+def _loss(row: dict) -> str:
+    if np.isnan(row["objective"]):
+        return "–"
+    return f"{row['objective']:.4g}" + f" ± {row['objective_std']:.1g}" * (row["seeds"] > 1)
 
 
 def percent(row: dict, key: str, spread: bool = True) -> str:

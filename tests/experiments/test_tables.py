@@ -129,7 +129,8 @@ def test_the_table_of_starts_has_the_last_loss_and_the_best_epoch():
     made[1]["label_free"]["objective"] = 2.5
     (line,) = cells(starts_table([*made]))
     assert line == ["dsc-l2", "10", "2", "2 ± 0.5", "60.0 ± 10.0", "60.0 ± 10.0", "–", "1.0"]
-    assert cells(starts_table([baseline(0, 0.5)]))[0][3] == "–"
+    unknown = baseline(0, 0.5) | {"label_free": {}}
+    assert cells(starts_table([unknown]))[0][3] == "–" and cells(starts_table([record(0, 0.5)]))[0][3] == "1.5"
 
 
 def test_runs_on_data_with_another_corruption_seed_are_seeds_of_one_row():
