@@ -73,6 +73,7 @@ FUNCTIONS = {
     "ssc-omp": baselines.ssc_omp,
     "lrr": baselines.lrr,
     "ridge": baselines.least_squares,
+    "ridge-stopped": baselines.stopped_least_squares,
 }
 
 
