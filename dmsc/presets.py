@@ -103,9 +103,8 @@ BASELINES: dict[str, Baseline] = {
 
 
 def _yale(K: int, norm: int, epochs: int) -> dict:
-    # The code halves reconstruction and self-expression; 25 K means 25 epochs for each of the K people. Start and rate
-    # are ours: with the authors' start (1e-4) and one rate, an autoencoder that was trained for minutes instead of days
-    # is drawn into the collapse of its latents (results/README.md, pre-training).
+    # The code halves reconstruction and self-expression; 25 K means 25 epochs for each of the K people. Start, rate
+    # and pre-training are ours: from the authors' constant 1e-4 at one rate ours ended lower (results/README.md).
     return {
         "source": "Ji et al. 2017, Extended Yale B: authors' code, with its factors 1/2 folded in",
         "architecture": YALE_NET,
@@ -168,10 +167,10 @@ def _components(K: int) -> dict:
 
 
 def _paper_digits(K: int) -> dict:
-    # The paper states the rule for the lambdas and 32 x 32 pixels; the views' equal weights sum to the components'.
+    # Assumed: no code for the digits is public. The views' equal weights sum to those of the components.
     return {
         **_components(K),
-        "source": "Abavisani & Patel 2018, digits: the face components' network and rules (inputs 0-255), equal views",
+        "source": "Abavisani & Patel 2018, digits: assumed to be as the face components (inputs 0-255), equal views",
         "loss": LossWeights((0.5,), (0.25,), 1.0, papers_lambda(K)),
     }
 
