@@ -6,10 +6,12 @@ import itertools
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
 
+from ..methods import Method
 from ..presets import BASELINES, METHODS
 from .records import BEST, METRICS, READINGS, records_frame
 
@@ -115,7 +117,7 @@ def settings_of(record: dict) -> dict[str, str]:
     views = config.get("views", [])
     settings = {"n_clusters": config["n_clusters"], "n_samples": views[0][1][0] if views else None}
     settings |= {"views": [[name, shape[1:]] for name, shape in views]}
-    for name, value in config["method"].items():
+    for name, value in (config["method"] | _unstated(config["method"])).items():
         parts = value if isinstance(value, dict) else {name: value}
         settings |= {part if part not in settings else f"{name}.{part}": parts[part] for part in parts}
     settings |= {"device": record["device"]}
@@ -129,6 +131,14 @@ def settings_of(record: dict) -> dict[str, str]:
     }
 
 
+def _unstated(method: dict) -> dict:
+    """Return the settings of a network that there were none of yet when it ran, as they were: their defaults."""
+    if "algorithm" in method:
+        return {}
+    plain = (str, int, float, bool, type(None))
+    return {f.name: f.default for f in fields(Method) if f.name not in method and isinstance(f.default, plain)}
+
+
 def _tell_apart(rows: list[dict]) -> None:
     """Keep of each row's settings those in which it differs from the rows that look like it."""
     for _, group in itertools.groupby(rows, _place):
@@ -139,7 +149,8 @@ def _tell_apart(rows: list[dict]) -> None:
             differing.remove("data")  # other settings of the data say it better than its digest
         for row in like:
             leaves = row["settings"]
-            row["settings"] = ", ".join(f"{name}={leaves[name]}" for name in differing if name in leaves)
+            told = [name for name in differing if leaves.get(name, "null") != "null"]
+            row["settings"] = ", ".join(f"{name}={leaves[name]}" for name in told)
 
 
 def _natural(text: str) -> list:

@@ -89,12 +89,11 @@ def ladder_rows(records: Iterable[dict]) -> list[dict]:
         own["best_by_labels"] = max(checked.values(), default=None)
         variant = (method.get("pretrain_epochs", 0), epochs)
         place = {"dataset": dataset, "rung": rung, "name": name, "seed": seed}
-        rows[(dataset, RUNGS.index(rung), *variant, name, record["run"])] = (
-            place | own | _acc(scores.get("network", scores.get("baseline", {})))
-        )
+        accuracies = _acc(scores["network"] if "network" in scores else scores["baseline"])
+        rows[(dataset, RUNGS.index(rung), *variant, name, record["run"])] = place | own | accuracies
         if "raw" not in scores:
             continue
-        raw = {"epochs": 0, "objective": None, "best_by_labels": None} | _acc(scores.get("raw", {}))
+        raw = {"epochs": 0, "objective": None, "best_by_labels": None} | _acc(scores["raw"])
         key = (dataset, 0, 0, 0, RUNGS[0], str(seed))
         rows.setdefault(key, place | {"rung": RUNGS[0], "name": RUNGS[0]} | raw)
     return [{key: np.nan if value is None else value for key, value in rows[place].items()} for place in sorted(rows)]

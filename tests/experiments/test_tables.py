@@ -151,14 +151,16 @@ def test_rows_that_look_alike_say_in_which_settings_they_differ():
     ]
     rows = summarize(records)
     assert [row["settings"] for row in rows] == [
-        "lambda_self_expression=4.0",
+        "lambda_self_expression=4.0, zero_diagonal=false",  # the default, where a record doesn't say
         "lambda_self_expression=4.0, zero_diagonal=true",
-        "lambda_self_expression=30.0",
+        "lambda_self_expression=30.0, zero_diagonal=false",
         "",
     ]
     for table in (markdown_table(records), family_table(records)):
         assert "| settings |" in table and "| lambda_self_expression=4.0, zero_diagonal=true |" in table
     assert "settings" not in markdown_table(records[2:])  # nothing to tell apart
+    saved = changed(0, 0.5, pretrained="a.pt")  # what others haven't isn't told of them
+    assert [row["settings"] for row in summarize([changed(0, 0.5), saved])] == ["", "pretrained=a.pt"]
 
 
 def test_runs_on_parts_of_the_data_are_told_apart_by_their_size():
