@@ -84,7 +84,9 @@ def ladder_rows(records: Iterable[dict]) -> list[dict]:
     for dataset, rung, record in on_ladder:
         method, seed, scores = record["config"]["method"], record["config"]["seed"], record["metrics"]
         name, epochs = _name(rung, method, kinds[dataset, rung]), _epochs(method)
-        checked = _accuracies(record).get("paper", {}) if epochs else {}
+        checked = (
+            _accuracies(record).get("paper", {}) if epochs and "network" in scores else {}
+        )  # others have no course
         own = {"epochs": epochs, "objective": record["label_free"].get("objective")}
         own["best_by_labels"] = max(checked.values(), default=None)
         variant = (method.get("pretrain_epochs", 0), epochs)
@@ -107,6 +109,8 @@ def _epochs(method: dict) -> int:
 def _name(rung: str, method: dict, values: Mapping[str, set]) -> str:
     """Name a run: its rung, and in brackets the settings in which the runs there differ; a rate of its own always."""
     differing = [s for s, known in values.items() if len(known) > 1 or (s == "network_learning_rate" and any(known))]
+    if not _epochs(method):  # nothing is fine-tuned at any rate
+        differing = [s for s in differing if s != "network_learning_rate"]
     told = [VARIANTS[s].format(method.get(s)) for s in differing if method.get(s) is not None]
     return f"{rung} ({', '.join(told)})" if told else rung
 

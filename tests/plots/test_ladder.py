@@ -55,6 +55,14 @@ def test_the_control_without_a_network_stands_at_the_end_with_its_steps():
     assert [row["rung"] for row in rows] == ["raw views", "fine-tuned, constant C", *["no network, constant C"] * 2]
     assert [row["epochs"] for row in rows] == [0, 40, 40, 40]
     assert [row["plain"] for row in rows[2:]] == [0.9, 0.7] and np.isnan(rows[2]["objective"])
+    assert np.isnan(rows[2]["best_by_labels"]) and rows[1]["best_by_labels"] > 0  # one look is no choice of an epoch
+
+
+def test_a_rate_is_told_only_of_what_is_fine_tuned_at_it():
+    rows = ladder.ladder_rows(
+        [record("warm", 100, 0, network_learning_rate=2e-4), record("warm", network_learning_rate=2e-4)]
+    )
+    assert [row["name"] for row in rows[1:]] == ["pre-trained", "fine-tuned, warm C (encoders at rate 0.0002)"]
 
 
 @pytest.mark.parametrize(
