@@ -43,7 +43,6 @@ __all__ = [
     "add_to_study",
     "check_export",
     "check_study_name",
-    "committed_records",
     "environment",
     "find_runs",
     "load_records",
@@ -167,37 +166,6 @@ def load_records(*paths: str | Path) -> list[dict]:
                 if record not in met[record["run"]]:
                     met[record["run"]].append(record)
     return [record for records in met.values() for record in records]
-
-
-def committed_records(
-    *methods: str, datasets: Sequence[str] | None = None, studies: Sequence[str] = ("papers", "family")
-) -> list[dict]:
-    """Read what the repository holds of some methods: the full runs that pages show beside their own short ones.
-
-    Parameters
-    ----------
-    *methods : str
-        Names; none means all.
-    datasets : sequence of str, optional
-        Names; all by default.
-    studies : sequence of str
-        Folders of ``results/``. A run that several hold is taken from the first of them.
-
-    Returns
-    -------
-    list of dict
-        Nothing where there are no such folders, as in an installed package.
-    """
-    found: dict[str, dict] = {}
-    for folder in (RESULTS / study for study in studies):
-        for record in load_records(folder) if folder.is_dir() else ():
-            found.setdefault(record["run"], record)
-    return [
-        record
-        for record in found.values()
-        if (not methods or record["config"]["method"]["name"] in methods)
-        and (datasets is None or record["config"]["dataset"] in datasets)
-    ]
 
 
 def _record_files(path: Path) -> list[Path]:

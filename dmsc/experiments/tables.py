@@ -13,11 +13,12 @@ import pandas as pd
 
 from ..methods import Method
 from ..presets import BASELINES, METHODS
-from .records import BEST, METRICS, READINGS, records_frame
+from .records import BEST, METRICS, READINGS, RESULTS, load_records, records_frame
 
 __all__ = [
     "PUBLISHED",
     "brief_table",
+    "committed_records",
     "csv_table",
     "family_table",
     "insert_table",
@@ -52,6 +53,37 @@ HEADS = {
     BEST: "best epoch, by the labels",
 }
 RANK = {name: place for place, name in enumerate([*BASELINES, *METHODS])}
+
+
+def committed_records(
+    *methods: str, datasets: Sequence[str] | None = None, studies: Sequence[str] = ("papers", "family")
+) -> list[dict]:
+    """Read what the repository holds of some methods: the full runs that pages show beside their own short ones.
+
+    Parameters
+    ----------
+    *methods : str
+        Names; none means all.
+    datasets : sequence of str, optional
+        Names; all by default.
+    studies : sequence of str
+        Folders of ``results/``. A run that several hold is taken from the first of them.
+
+    Returns
+    -------
+    list of dict
+        Nothing where there are no such folders, as in an installed package.
+    """
+    found: dict[str, dict] = {}
+    for folder in (RESULTS / study for study in studies):
+        for record in load_records(folder) if folder.is_dir() else ():
+            found.setdefault(record["run"], record)
+    return [
+        record
+        for record in found.values()
+        if (not methods or record["config"]["method"]["name"] in methods)
+        and (datasets is None or record["config"]["dataset"] in datasets)
+    ]
 
 
 def summarize(records: list[dict]) -> list[dict]:

@@ -16,7 +16,6 @@ from dmsc.experiments.records import (
     METRICS,
     READINGS,
     add_to_study,
-    committed_records,
     environment,
     find_runs,
     load_records,
@@ -102,21 +101,6 @@ def test_a_record_met_twice_counts_once_and_a_differing_one_stays(tmp_path):
     save_record(record(0, 0.6), tmp_path / "c" / "x.json")
     assert load_records(tmp_path / "a", tmp_path / "b") == [record(0, 0.5)]
     assert load_records(tmp_path) == [record(0, 0.5), record(0, 0.6)]
-
-
-def test_pages_find_the_committed_runs_of_a_method_and_the_first_study_wins(results, monkeypatch):
-    monkeypatch.setattr(module, "RESULTS", results)
-    assert committed_records("affinity") == []  # no study yet
-    add_to_study([record(0, 0.5), record(1, 0.6)], "papers", results=results)
-    add_to_study([record(1, 0.7), record(2, 0.8)], "family", results=results)
-    found = committed_records()
-    assert [(r["config"]["seed"], r["metrics"]) for r in found] == [
-        (seed, record(seed, acc)["metrics"]) for seed, acc in ((0, 0.5), (1, 0.6), (2, 0.8))
-    ]
-    config = found[0]["config"]
-    assert committed_records(config["method"]["name"], datasets=[config["dataset"]]) == found
-    assert committed_records("no such method") == committed_records(datasets=["no such data"]) == []
-    assert len(committed_records(studies=["family"])) == 2
 
 
 def broken(folder, text, name="a.jsonl"):

@@ -8,10 +8,12 @@ import pytest
 from bad_input import one_clear_error
 from test_records import record
 
-from dmsc.experiments.records import RESULTS, load_records
+from dmsc.experiments import tables as module
+from dmsc.experiments.records import RESULTS, add_to_study, load_records
 from dmsc.experiments.tables import (
     PUBLISHED,
     brief_table,
+    committed_records,
     csv_table,
     family_table,
     insert_table,
@@ -62,6 +64,21 @@ def test_mean_and_std_over_every_seed():
     assert rows[0]["minutes"] == 1.0
     assert {type(rows[0][key]) for key in ("epochs", "of_paper", "seeds", "n_clusters")} == {int}
     assert summarize([]) == []
+
+
+def test_pages_find_the_committed_runs_of_a_method_and_the_first_study_wins(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "RESULTS", tmp_path)
+    assert committed_records("affinity") == []  # no study yet
+    add_to_study([record(0, 0.5), record(1, 0.6)], "papers", results=tmp_path)
+    add_to_study([record(1, 0.7), record(2, 0.8)], "family", results=tmp_path)
+    found = committed_records()
+    assert [(r["config"]["seed"], r["metrics"]) for r in found] == [
+        (seed, record(seed, acc)["metrics"]) for seed, acc in ((0, 0.5), (1, 0.6), (2, 0.8))
+    ]
+    config = found[0]["config"]
+    assert committed_records(config["method"]["name"], datasets=[config["dataset"]]) == found
+    assert committed_records("no such method") == committed_records(datasets=["no such data"]) == []
+    assert len(committed_records(studies=["family"])) == 2
 
 
 def test_tables_show_the_same_numbers():
