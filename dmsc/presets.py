@@ -155,6 +155,7 @@ def _coil100(norm: int, epochs: int) -> dict:
 
 
 def _components(K: int) -> dict:
+    # Start and rate are ours, found on Extended Yale B; the authors have the constant 1e-4 and one rate.
     return {
         "source": "Abavisani & Patel 2018, face components: authors' code (no factors 1/2, inputs 0-255)",
         "architecture": COMPONENTS_NET,
@@ -170,7 +171,7 @@ def _components(K: int) -> dict:
 
 def _paper_digits(K: int) -> dict:
     # Assumed: no code for the digits is public. The views' equal weights sum to those of the components. 100 epochs are
-    # the first author's advice to a user whose accuracy fell with epochs (issue 5 of the authors' repository).
+    # the first author's advice to a user whose accuracy fell with epochs (issue 5 of the authors' repository), not the paper's.
     return {
         **_components(K),
         "source": "Abavisani & Patel 2018, digits: assumed to be as the face components (inputs 0-255), equal views",

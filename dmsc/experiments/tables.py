@@ -58,7 +58,7 @@ RANK = {name: place for place, name in enumerate([*BASELINES, *METHODS])}
 def committed_records(
     *methods: str, datasets: Sequence[str] | None = None, studies: Sequence[str] = ("papers", "family")
 ) -> list[dict]:
-    """Read what the repository holds of some methods: the full runs that pages show beside their own short ones.
+    """Read what the repository holds of some methods: the runs that pages show beside their own short ones.
 
     Parameters
     ----------
