@@ -171,7 +171,7 @@ def _components(K: int) -> dict:
 
 def _paper_digits(K: int) -> dict:
     # Assumed: no code for the digits is public. The views' equal weights sum to those of the components. 100 epochs are
-    # the first author's advice to a user whose accuracy fell with epochs (issue 5 of the authors' repository), not the paper's.
+    # not the paper's: the first author's advice to a user whose accuracy fell (issue 5 of the authors' repository).
     return {
         **_components(K),
         "source": "Abavisani & Patel 2018, digits: assumed to be as the face components (inputs 0-255), equal views",
