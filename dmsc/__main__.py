@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import os
 import re
 import sys
 from pathlib import Path
@@ -259,7 +260,12 @@ def main(argv: list[str] | None = None) -> int:
     """Parse, act, and turn an expected error into one line and status 2."""
     arguments = build_parser().parse_args(argv)
     try:
-        return arguments.act(arguments)
+        status = arguments.act(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # as in `dmsc table | head`: whoever read our output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes nowhere, without a word
+        return 141
     except (*EXPECTED, RuntimeError) as error:
         if not isinstance(error, EXPECTED) and not LACKING.search(str(error)):
             raise

@@ -4,6 +4,7 @@ import errno
 import json
 import re
 import signal
+import os
 import subprocess
 import sys
 import time
@@ -278,3 +279,12 @@ def test_a_run_that_is_killed_resumes_to_the_same_metrics(tmp_path):
     assert not list((tmp_path / "killed").glob("runs/*.json"))
     subprocess.run(command("killed", "--resume"), check=True, capture_output=True, cwd=ROOT)
     assert metrics("killed") == metrics("whole")
+
+
+def test_a_reader_that_has_enough_ends_the_command_quietly():
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as nobody_reads:
+        command = [sys.executable, "-m", "dmsc", "datasets"]
+        done = subprocess.run(command, stdout=nobody_reads, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (141, "")
