@@ -49,8 +49,8 @@ notebooks: env ## run the notebooks with their defaults and store the outputs in
 	$(RUN) dmsc reproduce --store --jobs $(JOBS) $(ARGS)
 
 table: env ## renew the tables, and the numbers in the prose, of README.md and results/README.md from the records
-	$(RUN) dmsc table papers family --papers --layout brief --into README.md $(ARGS)
-	$(RUN) dmsc table papers family --papers --into results/README.md --name papers $(ARGS)
+	$(RUN) dmsc table papers --layout brief --into README.md $(ARGS)
+	$(RUN) dmsc table papers --into results/README.md --name papers $(ARGS)
 	$(RUN) dmsc table family --layout family --into results/README.md --name family $(ARGS)
 	$(RUN) dmsc table pretraining --layout starts --into results/README.md --name pretraining $(ARGS)
 	$(RUN) dmsc table what_does_the_work --layout starts --into results/README.md --name starts $(ARGS)

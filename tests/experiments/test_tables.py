@@ -258,10 +258,9 @@ def test_a_page_may_have_several_tables():
     one_clear_error(lambda: insert_table(page, "| three |\n", "c"), ValueError, "table c: begin")
 
 
-REPRODUCTIONS = ("papers", "family")  # of which those rows are shown for which a paper states the epochs
 TABLES = [
-    ("README.md", "", brief_table, REPRODUCTIONS),
-    ("results/README.md", "papers", markdown_table, REPRODUCTIONS),
+    ("README.md", "", brief_table, ("papers",)),
+    ("results/README.md", "papers", markdown_table, ("papers",)),
     ("results/README.md", "family", family_table, ("family",)),
     ("results/README.md", "pretraining", starts_table, ("pretraining",)),
     ("results/README.md", "starts", starts_table, ("what_does_the_work",)),
@@ -272,7 +271,6 @@ TABLES = [
 def test_pages_show_the_tables_of_the_committed_records(page, name, render, studies):
     text = (ROOT / page).read_text(encoding="utf-8")
     records = load_records(*(RESULTS / study for study in studies))
-    records = of_papers(records) if studies == REPRODUCTIONS else records
     assert insert_table(text, render(records), name) == text, "out of date: make table"
 
 

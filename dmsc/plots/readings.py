@@ -1,0 +1,57 @@
+"""Figures of one C that is read in many ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from .style import SMALL, TINY, new_figure
+
+__all__ = ["show_readings"]
+
+PANELS = 5  # beside each other
+
+
+def show_readings(rows: Sequence[dict], marked: Mapping[str, tuple[int, float]] | None = None) -> Figure:
+    """Draw a panel per title: the ACC of one C over the dimension d and the power α of the subspace affinity.
+
+    Parameters
+    ----------
+    rows : list of dict
+        ``title``, ``dim``, ``alpha`` and ``acc``, one per reading. Readings of one title and the same d and α, as of
+        several seeds, are averaged.
+    marked : mapping, optional
+        From a title to the (d, α) that gets a frame, such as the paper's.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows.
+    """
+    if not rows:
+        raise ValueError("rows must hold at least one reading, got none")
+    frame = pd.DataFrame(rows)
+    titles = list(dict.fromkeys(frame["title"]))
+    n_columns = min(PANELS, len(titles))
+    n_rows = -(-len(titles) // n_columns)
+    fig, axes = new_figure(n_rows, n_columns, 0.4 + 1.9 * n_columns, 2.2 * n_rows)
+    for i, ax in enumerate(axes.flat):
+        if i >= len(titles):
+            ax.set_axis_off()
+            continue
+        of_title = frame[frame["title"] == titles[i]]
+        grid = 100 * of_title.pivot_table(index="dim", columns="alpha", values="acc")
+        sns.heatmap(grid, ax=ax, vmin=0, vmax=100, cmap="viridis", annot=True, fmt=".0f", cbar=False,
+                    annot_kws={"size": SMALL})  # fmt: skip
+        ax.set_title(titles[i], fontsize=SMALL)
+        ax.set(xlabel="α", ylabel="d" if i % n_columns == 0 else "")
+        ax.tick_params(labelsize=TINY, rotation=0)
+        dim, alpha = (marked or {}).get(titles[i], (None, None))
+        if dim in grid.index and alpha in grid.columns:
+            corner = grid.columns.get_loc(alpha), grid.index.get_loc(dim)
+            ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="crimson", linewidth=2.5, clip_on=False))
+    return fig
