@@ -2,9 +2,9 @@
 
 import errno
 import json
+import os
 import re
 import signal
-import os
 import subprocess
 import sys
 import time
