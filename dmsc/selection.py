@@ -31,7 +31,7 @@ __all__ = [
 
 RULE = "chance-corrected subspace consistency on the raw views"  # as records name it; another text if it ever changes
 N_CHECKS = 10
-COLUMNS = ("epoch", "reading", "labels", "consistency", "degenerate")  # of a file of candidates
+COLUMNS = ("epoch", "reading", "labels", "consistency", "degenerate", "eigengap")  # of a file of candidates
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class Candidate:
         `corrected_consistency` of the labels, at most 1 and about 0 by chance, where someone is to choose by it.
     degenerate : bool
         Whether `is_degenerate` holds: refused in a choice.
+    eigengap : float or None
+        Of the affinity that they were read from, see `dmsc.spectral.Labels`. The choice does not use it.
     """
 
     epoch: int
@@ -57,6 +59,7 @@ class Candidate:
     labels: np.ndarray
     consistency: float | None = None
     degenerate: bool = False
+    eigengap: float | None = None
 
 
 def check_epochs(epochs: int, n_checks: int = N_CHECKS) -> list[int]:
@@ -237,6 +240,7 @@ def save_candidates(path: str | Path, candidates: Sequence[Candidate]) -> None:
     """Write candidates to an ``.npz`` file, under a temporary name first."""
     with replacing(path) as temporary:
         columns = {name: np.array([getattr(c, name) for c in candidates]) for name in COLUMNS}
+        columns["eigengap"] = columns["eigengap"].astype(float)  # None becomes nan
         np.savez(temporary, rule=RULE, **columns)  # type: ignore[arg-type]
 
 
@@ -255,7 +259,10 @@ def load_candidates(path: str | Path) -> list[Candidate]:
             if str(content["rule"]) != RULE:
                 raise ValueError
             rows = zip(*(content[name] for name in COLUMNS), strict=True)
-            return [Candidate(int(epoch), str(name), labels, float(v), bool(d)) for epoch, name, labels, v, d in rows]
+            return [
+                Candidate(int(epoch), str(name), labels, float(v), bool(d), None if np.isnan(gap) else float(gap))
+                for epoch, name, labels, v, d, gap in rows
+            ]
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} is damaged or of an earlier version ({type(error).__name__}): remove its folder to start anew"

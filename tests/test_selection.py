@@ -206,8 +206,8 @@ def test_candidates_come_back(tmp_path):
     assert load_candidates(path) == []
     rng = np.random.default_rng(0)
     written = [
-        Candidate(epoch, reading, rng.integers(0, 3, 8), rng.random() - 0.5, reading == "paper")
-        for epoch in (3, 6)
+        Candidate(epoch, reading, rng.integers(0, 3, 8), rng.random() - 0.5, reading == "paper", gap)
+        for epoch, gap in ((3, 0.25), (6, None))
         for reading in ("plain", "paper")
     ]
     save_candidates(path, written[:2])
@@ -216,7 +216,7 @@ def test_candidates_come_back(tmp_path):
     assert len(found) == 4
     for a, b in zip(found, written, strict=True):
         assert (a.epoch, a.reading, a.consistency) == (b.epoch, b.reading, b.consistency)  # every bit of the number
-        assert a.degenerate is b.degenerate
+        assert a.degenerate is b.degenerate and a.eigengap == b.eigengap
         assert a.labels.dtype == b.labels.dtype and np.array_equal(a.labels, b.labels)
         assert type(a.epoch) is int and type(a.reading) is str and type(a.consistency) is float
     assert [file.name for file in path.parent.iterdir()] == ["selection.npz"]

@@ -315,10 +315,10 @@ class Reader:
         ridge = self.choose_ridge() if self.judging else None
         with self.clock(phase):
             read = {name: _read(C, self.dataset.n_clusters, r, self.seed) for name, r in self.readings.items()}
-            for name, (labels, *_) in read.items():
-                consistency = None if ridge is None else corrected_consistency(self.X, labels, ridge)
-                collapsed = is_degenerate(labels, self.dataset.n_clusters)
-                self.candidates.append(Candidate(epoch, name, labels, consistency, collapsed))
+            for name, found in read.items():
+                consistency = None if ridge is None else corrected_consistency(self.X, found.labels, ridge)
+                collapsed = is_degenerate(found.labels, self.dataset.n_clusters)
+                self.candidates.append(Candidate(epoch, name, found.labels, consistency, collapsed, found.eigengap))
         return read
 
     def read(self, C: np.ndarray | torch.Tensor, epoch: int = 0) -> dict[str, Labels]:

@@ -183,7 +183,7 @@ def _network_record(dataset: Dataset, method: Method, fit: Fit, scores: dict) ->
 
 
 def _candidate(dataset: Dataset, candidate: Candidate) -> dict:
-    told: dict[str, Any] = {name: getattr(candidate, name) for name in ("epoch", "reading", "consistency")}
+    told: dict[str, Any] = {name: getattr(candidate, name) for name in ("epoch", "reading", "consistency", "eigengap")}
     if candidate.degenerate:
         told["degenerate"] = True
     return told | _score(dataset, candidate.labels)

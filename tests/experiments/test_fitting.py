@@ -246,6 +246,7 @@ def test_a_fit_carries_what_its_parts_give(data, method):
         last = next(c for c in fit.candidates[-2:] if c.reading == name)
         assert last.epoch == 20 and np.array_equal(last.labels, fit.labels[name].labels)
         assert last.consistency == corrected_consistency(rows, last.labels, ridge)
+        assert last.eigengap == fit.labels[name].eigengap
     assert [(c.epoch, c.reading) for c in fit.candidates] == [
         (epoch, name) for epoch in range(2, 21, 2) for name in ("plain", "paper")
     ]

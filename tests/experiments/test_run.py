@@ -63,6 +63,8 @@ def test_record_is_whole_and_labels_are_the_metrics(data, method):
     assert record["label_free"]["objective"] == found.histories["finetune"]["loss"][-1]
     assert record["shorter_than_paper"] is False
     assert [c["epoch"] for c in record["selection"]["candidates"][::2]] == list(range(3, 31, 3))
+    last = record["selection"]["candidates"][-1]
+    assert last["eigengap"] == record["metrics"]["network"][last["reading"]]["eigengap"]
 
 
 def test_same_seed_gives_the_same_labels_bit_for_bit(data, method):
