@@ -90,9 +90,10 @@ def precision(name: str, device: torch.device | str) -> Iterator[None]:
     ----------
     name : {"float32", "tf32", "bf16"}
         "float32" changes nothing. "tf32" lets CUDA round the factors of products and convolutions to 10 bits of
-        mantissa. "bf16" runs encoders and decoders in bfloat16 (7 bits) and rounds the factors of the self-expression's
-        products likewise (of the closed form nothing: it is solved in float64); parameters, Adam and all sums stay
-        float32. It pays where the hardware has units for it: CUDA cards since 2020, CPUs with AMX.
+        mantissa. "bf16" runs encoders, decoders and the product C Z in bfloat16 (7 bits): it rounds factors and
+        results, not the sums in between. Parameters, Adam and the sums of the loss stay float32; the closed form is
+        solved in float64. It pays where the hardware has units for it: CUDA cards since 2020, CPUs with AMX or
+        AVX512-BF16.
     device : torch.device or str
         Where the block computes.
 

@@ -86,8 +86,7 @@ def coefficients_norm(C: torch.Tensor, p: int) -> torch.Tensor:
 
 def express(C: torch.Tensor, Zs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """Return C Z for every latent Z (N, d), as the columns of one product (N, N) x (N, d_1 + d_2 + ...)."""
-    with torch.autocast(C.device.type, enabled=False):  # sums stay in C's precision, see dmsc.devices.precision
-        Z_hat = C @ torch.cat([Z.to(C.dtype) for Z in Zs], dim=1)
+    Z_hat = (C @ torch.cat([Z.to(C.dtype) for Z in Zs], dim=1)).to(C.dtype)  # autocast may round the product
     return list(Z_hat.split([Z.shape[1] for Z in Zs], dim=1))
 
 

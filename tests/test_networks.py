@@ -8,6 +8,7 @@ from bad_input import by_name, one_clear_error
 from dmsc.networks import (
     Architecture,
     Conv,
+    ConvTranspose2d,
     SameConv2d,
     SameConvTranspose2d,
     build_decoder,
@@ -54,6 +55,27 @@ def test_transposed_convolution_is_the_adjoint(size, kernel, stride):
     Z = torch.randn_like(conv(X))
     assert up(Z).shape == X.shape
     torch.testing.assert_close((conv(X) * Z).sum(), (X * up(Z)).sum())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "more"), [(3, 2, 0, 0), (5, 2, 1, 1), (4, (2, 1), 1, 0), (3, 1, 1, 0)]
+)
+def test_transposed_convolution_is_pytorchs(kernel, stride, padding, more, bias, dtype):
+    ours = ConvTranspose2d(3, 2, kernel, stride, padding, more, bias=bias)
+    X = torch.randn(4, 3, 8, 7, requires_grad=True)
+    wanted = [X, *ours.parameters()]
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        found, expected = ours(X), torch.nn.ConvTranspose2d.forward(ours, X)
+    assert found.dtype == expected.dtype == dtype
+    rounding = {"rtol": 1e-5, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 1e-2, "atol": 1e-2}
+    torch.testing.assert_close(found, expected, **rounding)
+    dY = torch.randn_like(found)
+    grads = (torch.autograd.grad(Y, wanted, dY) for Y in (found, expected))
+    for ours_by, theirs_by in zip(*grads, strict=True):
+        assert ours_by.dtype == torch.float32
+        torch.testing.assert_close(ours_by, theirs_by, **{**rounding, "atol": 10 * rounding["atol"]})
 
 
 @pytest.mark.parametrize(
