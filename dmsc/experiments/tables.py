@@ -148,7 +148,7 @@ def settings_of(record: dict) -> dict[str, str]:
     config = record["config"]
     views = config.get("views", [])
     settings = {"n_clusters": config["n_clusters"], "n_samples": views[0][1][0] if views else None}
-    settings |= {"views": [[name, shape[1:]] for name, shape in views]}
+    settings |= {"views": " + ".join(f"{name} {'×'.join(map(str, shape[1:]))}" for name, shape in views)}
     for name, value in (config["method"] | _unstated(config["method"])).items():
         parts = value if isinstance(value, dict) else {name: value}
         settings |= {part if part not in settings else f"{name}.{part}": parts[part] for part in parts}

@@ -38,17 +38,20 @@ VARIANTS = {  # settings in which runs on the same rung may differ, as they are 
     "finetune_epochs": "fine-tuned {} epochs",
     "coefficients_init": "from {}",
     "network_learning_rate": "encoders at rate {}",
+    "precision": "in {}",
+    "dim": "read with d = {}",
 }
 PLACES, OTHERS = (7, 5, 1, 0, 3, 2, 4, 9), (8, 6)  # of the rungs' colors, and of other names', among ten
 BAR = 0.25  # height of a bar; rungs are 1 apart
 
 
-def rung_of(record: dict) -> str | None:
-    """Name the rung on which a run of DSC-Net-L2, or of its control without a network, stands; None for other runs."""
+def rung_of(record: dict, of: str = "dsc-l2") -> str | None:
+    """Name the rung on which a run stands; None for runs that aren't of the method ``of`` or its control."""
     method = record["config"]["method"]
-    if method["name"] == "ridge-stopped":
-        return RUNGS[-1]
-    if method["name"] != "dsc-l2" or method.get("solver", "adam") != "adam":
+    if method["name"] == "ridge-stopped":  # it takes all views that there are
+        one_view = len(record["config"]["views"]) == 1
+        return RUNGS[-1] if one_view == (of == "dsc-l2") else None
+    if method["name"] != of or method.get("solver", "adam") != "adam":
         return None
     start, saved = method["coefficients_init"], method.get("pretrained") is not None
     if start == "warm" and not saved:
@@ -62,8 +65,15 @@ def rung_of(record: dict) -> str | None:
     return "authors' weights, constant C" if saved else "fine-tuned, constant C"
 
 
-def ladder_rows(records: Iterable[dict]) -> list[dict]:
+def ladder_rows(records: Iterable[dict], of: str = "dsc-l2") -> list[dict]:
     """Make one row of ACC for each run that stands on a rung, and one for the raw views of each data set and seed.
+
+    Parameters
+    ----------
+    records : iterable of dict
+        Of any runs.
+    of : str
+        The method whose runs stand on rungs, such as "affinity".
 
     Returns
     -------
@@ -73,13 +83,14 @@ def ladder_rows(records: Iterable[dict]) -> list[dict]:
         ``best_by_labels``: that of the checked epoch which labels would choose in the paper's reading. What a run
         hasn't is nan. Sorted by data set and rung.
     """
-    runs = [(record["config"]["dataset"], rung_of(record), record) for record in records]
+    runs = [(record["config"]["dataset"], rung_of(record, of), record) for record in records]
     on_ladder = [(dataset, rung, record) for dataset, rung, record in runs if rung is not None]
     kinds: dict[tuple, dict[str, set]] = {}  # (dataset, rung) -> the values of its runs' settings
     for dataset, rung, record in on_ladder:
         kind = kinds.setdefault((dataset, rung), {setting: set() for setting in VARIANTS})
-        for setting, values in kind.items():
-            values.add(record["config"]["method"].get(setting))
+        raw_kind = kinds.setdefault((dataset, RUNGS[0]), {"dim": set()})
+        for setting, values in [*kind.items(), *raw_kind.items()]:
+            values.add(_setting(record["config"]["method"], setting))
     rows: dict[tuple, dict] = {}
     for dataset, rung, record in on_ladder:
         method, seed, scores = record["config"]["method"], record["config"]["seed"], record["metrics"]
@@ -96,8 +107,8 @@ def ladder_rows(records: Iterable[dict]) -> list[dict]:
         if "raw" not in scores:
             continue
         raw = {"epochs": 0, "objective": None, "best_by_labels": None} | _acc(scores["raw"])
-        key = (dataset, 0, 0, 0, RUNGS[0], str(seed))
-        rows.setdefault(key, place | {"rung": RUNGS[0], "name": RUNGS[0]} | raw)
+        name = _name(RUNGS[0], method, kinds[dataset, RUNGS[0]])
+        rows.setdefault((dataset, 0, 0, 0, name, str(seed)), place | {"rung": RUNGS[0], "name": name} | raw)
     return [{key: np.nan if value is None else value for key, value in rows[place].items()} for place in sorted(rows)]
 
 
@@ -111,8 +122,13 @@ def _name(rung: str, method: dict, values: Mapping[str, set]) -> str:
     differing = [s for s, known in values.items() if len(known) > 1 or (s == "network_learning_rate" and any(known))]
     if not _epochs(method):  # nothing is fine-tuned at any rate
         differing = [s for s in differing if s != "network_learning_rate"]
-    told = [VARIANTS[s].format(method.get(s)) for s in differing if method.get(s) is not None]
+    told = [VARIANTS[s].format(_setting(method, s)) for s in differing if _setting(method, s) is not None]
     return f"{rung} ({', '.join(told)})" if told else rung
+
+
+def _setting(method: dict, name: str) -> Any:
+    """Return a setting of a method or of its reading; None if it has none of that name."""
+    return method.get(name, method.get("reading", {}).get(name))
 
 
 def _acc(scores: dict) -> dict[str, float | None]:

@@ -42,6 +42,13 @@ def test_digits():
     np.testing.assert_array_equal(dataset.y, bunch.target)
 
 
+def test_digits_without_their_edges():
+    alone, both = (load_dataset("digits", n_per_class=20, edges=edges) for edges in (False, True))
+    check(alone, 200, 10, [(1, 8, 8)], ["image"])
+    np.testing.assert_array_equal(alone.Xs[0], both.Xs[0])
+    one_clear_error(lambda: load_dataset("digits", edges="no"), ValueError, "'no'")
+
+
 def test_digits_per_class():
     dataset = load_dataset("digits", n_per_class=20, seed=3)
     assert counts(dataset) == [20] * 10

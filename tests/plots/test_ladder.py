@@ -23,8 +23,8 @@ def record(start=1e-4, pretrain=100, epochs=40, dataset="digits", seed=0, acc=0.
         for reading in ("plain", "paper")
     ]
     return {
-        "run": f"{dataset}-{name}-seed{seed}-{start}-{pretrain}-{epochs}",
-        "config": {"dataset": dataset, "seed": seed, "method": method},
+        "run": f"{dataset}-{name}-seed{seed}-{start}-{pretrain}-{epochs}-{method.get('reading')}",
+        "config": {"dataset": dataset, "seed": seed, "method": method, "views": [["image", [9, 1, 8, 8]]]},
         "metrics": {"network": scores, "raw": {"plain": {"acc": 0.3 + seed / 10}, "paper": {"acc": 0.4}, "ridge": 0.1}},
         "label_free": {"objective": 100.0 + seed if epochs else None},
         "selection": {"candidates": candidates if epochs else candidates[2:]},
@@ -56,6 +56,21 @@ def test_the_control_without_a_network_stands_at_the_end_with_its_steps():
     assert [row["epochs"] for row in rows] == [0, 40, 40, 40]
     assert [row["plain"] for row in rows[2:]] == [0.9, 0.7] and np.isnan(rows[2]["objective"])
     assert np.isnan(rows[2]["best_by_labels"]) and rows[1]["best_by_labels"] > 0  # one look is no choice of an epoch
+
+
+def test_affinity_fusion_has_a_ladder_of_its_own_and_readings_are_told_apart():
+    runs = [record(name="affinity", reading={"dim": d}, acc=d / 20) for d in (6, 10)] + [record(), control(), control()]
+    runs[-1]["config"]["views"] *= 2
+    runs[-1]["run"] = "control-of-two-views"
+    rows = ladder.ladder_rows(runs, of="affinity")
+    assert {row["name"]: row["plain"] for row in rows if row["rung"] != "raw views"} == {
+        "fine-tuned, constant C (read with d = 6)": 0.3,
+        "fine-tuned, constant C (read with d = 10)": 0.5,
+        "no network, constant C": 0.9,
+    }
+    raw = [row["name"] for row in rows if row["rung"] == "raw views"]
+    assert sorted(raw) == ["raw views (read with d = 10)", "raw views (read with d = 6)"]
+    assert [row["rung"] for row in ladder.ladder_rows(runs)][1:] == ["fine-tuned, constant C", "no network, constant C"]
 
 
 def test_a_rate_is_told_only_of_what_is_fine_tuned_at_it():
