@@ -52,8 +52,12 @@ KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": s
 WAYS = ("listing", "dmsc", "dmsc, bf16")
 KINDS = {  # what a profiler's operators belong to
     "products with C": ("aten::mm", "aten::addmm", "aten::addmm_"),
-    "convolutions, forward": ("aten::mkldnn_convolution", "aten::_convolution", "aten::convolution"),
-    "convolutions, backward": ("aten::convolution_backward",),
+    "convolutions": (
+        "aten::mkldnn_convolution",
+        "aten::_convolution",
+        "aten::convolution",
+        "aten::convolution_backward",  # dmsc's transposed ones with strides also go forward by it
+    ),
     "copies and fills": ("aten::copy_", "aten::fill_", "aten::zero_", "aten::cat"),
 }
 
