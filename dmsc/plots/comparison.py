@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ..checks import one_of
 from ..fusion import PLACES
 from ..presets import BASELINES, METHODS
-from .style import PALE, SMALL, colors, new_figure
+from .style import PALE, SMALL, WIDTH, colors, new_figure
 
 __all__ = ["comparable", "show_comparison", "show_curves", "show_selection"]
 
@@ -127,11 +127,16 @@ def show_curves(rows: Sequence[dict], readings: Sequence[str] = ("plain", "paper
 
 
 def show_selection(record: dict) -> Figure:
-    """Draw what the rule of `dmsc.selection` saw and chose in a run, and beside it the ACC that it didn't see."""
+    """Draw what the rule of `dmsc.selection` saw and chose in a run, and beside it the ACC that it didn't see.
+
+    Where the record has eigengaps, they stand in between: they are no part of the rule either, but need no labels.
+    """
     selection = record["selection"]
     candidates = pd.DataFrame(selection["candidates"])
-    fig, axes = new_figure(1, 2, 8.5, 2.9)
-    titles = {"consistency": "subspace consistency", "acc": "ACC, which the rule does not see"}
+    titles = {"consistency": "subspace consistency", "eigengap": "eigengap", "acc": "ACC, unseen by the rule"}
+    if "eigengap" not in candidates:
+        del titles["eigengap"]
+    fig, axes = new_figure(1, len(titles), WIDTH, 2.9)
     for ax, (key, title) in zip(axes[0], titles.items(), strict=True):
         for reading, color, marker in zip(("plain", "paper"), colors(2), "os", strict=True):
             of_reading = candidates[candidates["reading"] == reading].set_index("epoch")

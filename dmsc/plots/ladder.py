@@ -41,7 +41,8 @@ VARIANTS = {  # settings in which runs on the same rung may differ, as they are 
     "precision": "in {}",
     "dim": "read with d = {}",
 }
-PLACES, OTHERS = (7, 5, 1, 0, 3, 2, 4, 9), (8, 6)  # of the rungs' colors, and of other names', among ten
+PLACES = (7, 5, 1, 0, 3, 2, 4, 9)  # of the rungs' colors, among ten
+OTHERS = (0, 1, 2, 3, 4, 9, 5, 7, 6, 8)  # of other names', as far as no rung has them; the pale ones last
 BAR = 0.25  # height of a bar; rungs are 1 apart
 
 
@@ -248,7 +249,9 @@ def show_losses(rows: Sequence[dict]) -> Figure:
 
 def _colors(names: Iterable[str]) -> list[Color]:
     """Return a color for each name; a rung has the same one in every figure."""
-    own, others = dict(zip(RUNGS, PLACES, strict=True)), itertools.cycle(OTHERS)
+    names, own = list(names), dict(zip(RUNGS, PLACES, strict=True))
+    taken = {own[name] for name in names if name in own}
+    others = itertools.cycle([place for place in OTHERS if place not in taken])
     return [colors(10)[own[name] if name in own else next(others)] for name in names]
 
 

@@ -164,6 +164,10 @@ def test_selection_stars_the_choice_in_both_panels():
         del candidate["acc"]
     left, right = cp.show_selection(record).axes
     assert [line.get_label() for line in right.lines] and not any(len(line.get_xdata()) for line in right.lines)
+    for candidate in candidates:  # records since then
+        candidate["eigengap"] = 0.01 * candidate["epoch"]
+    _, middle, _ = cp.show_selection(record).axes
+    np.testing.assert_allclose(middle.lines[0].get_ydata(), [0.01, 0.02, 0.03])
 
 
 def record(method, dataset="digits", epochs=50, layers=2):
