@@ -7,7 +7,7 @@ ARGS ?=
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 STAMP := $(VENV)/.installed
-CODE := $(wildcard dmsc tests benchmarks)
+CODE := $(wildcard dmsc tests benchmarks notebooks)
 
 .DEFAULT_GOAL := help
 .PHONY: help env reproduce test lint notebooks table bench bench-gpu lab clean distclean

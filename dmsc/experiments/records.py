@@ -88,12 +88,13 @@ def environment() -> dict:
 
 
 def show_versions(device: str = "auto") -> None:
-    """Print on one line what the following numbers depend on: versions, threads and the device that is used."""
+    """Print what the following numbers depend on: versions, and on a second line the device that is used."""
     here = environment()
-    versions = " · ".join(f"{name} {number}" for name, number in here["versions"].items())
-    used = resolve_device(device)
-    name = torch.cuda.get_device_name(used) if used.type == "cuda" else f"CPU, {here['threads']} threads"
-    print(f"python {here['python']} · {versions} · device: {name}")
+    used, threads = resolve_device(device), here["threads"]
+    name = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+    name = torch.cuda.get_device_name(used) if used.type == "cuda" else name
+    print(" · ".join([f"python {here['python']}", *(f"{what} {number}" for what, number in here["versions"].items())]))
+    print(f"device: {name}")
 
 
 def _git_state() -> dict:

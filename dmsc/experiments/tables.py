@@ -172,11 +172,17 @@ def _unstated(method: dict) -> dict:
 
 
 def _tell_apart(rows: list[dict]) -> None:
-    """Keep of each row's settings those in which it differs from the rows that look like it."""
+    """Keep of each row's settings those in which it differs from the rows that look like it.
+
+    Of settings that always have one value, such as the two activations of a network, the first stands for all.
+    """
     for _, group in itertools.groupby(rows, _place):
         like = list(group)
         names = list(dict.fromkeys(name for row in like for name in row["settings"]))
-        differing = [name for name in names if len({row["settings"].get(name) for row in like}) > 1]
+        first_of: dict[tuple, str] = {}  # by the values in all of the rows
+        for name in names:
+            first_of.setdefault(tuple(row["settings"].get(name) for row in like), name)
+        differing = [name for values, name in first_of.items() if len(set(values)) > 1]
         if len(differing) > 1 and "data" in differing:
             differing.remove("data")  # other settings of the data say it better than its digest
         for row in like:
@@ -283,6 +289,7 @@ def _markdown(head: list[str], lines: list[list], settings: list[str]) -> str:
         head = [*head[:at], "settings", *head[at:]]
         lines = [[*line[:at], text, *line[at:]] for line, text in zip(lines, settings, strict=True)]
     cells = [[" ".join(str(cell).split()).replace("|", "\\|") for cell in line] for line in [head, *lines]]
+    cells = [[cell.replace(" ± ", "\u00a0±\u00a0") for cell in line] for line in cells]  # no line breaks there
     texts = ["| " + " | ".join(line) + " |" for line in cells]
     return "\n".join([texts[0], "|---" * len(head) + "|", *texts[1:]])
 

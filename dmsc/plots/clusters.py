@@ -10,6 +10,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 
@@ -56,7 +57,18 @@ def show_embedding(F: ArrayLike, y: ArrayLike | None = None, labels: ArrayLike |
 
     fig, axes = new_figure(1, len(panels), 4.2 * len(panels), 3.3)
     for ax, (title, codes) in zip(axes[0], panels.items(), strict=True):
-        ax.scatter(points[:, 0], points[:, 1], s=10, alpha=0.7, linewidths=0, c=palette[codes])
+        ax.scatter(points[:, 0], points[:, 1], s=14, alpha=0.8, linewidths=0, c=palette[codes])
+        for code in np.unique(codes) if len(names) <= 10 else ():  # the name stands amid its points: not by color alone
+            at = np.median(points[codes == code], axis=0)
+            halo = [withStroke(linewidth=2.5, foreground="white")]
+            ax.text(
+                *at,
+                names[code] if code < len(names) else "",
+                ha="center",
+                va="center",
+                weight="bold",
+                path_effects=halo,
+            )
         ax.set(title=title, xlabel=axis_names[0], ylabel=axis_names[1])
         sns.despine(ax=ax)
     if 1 < len(names) <= 10:

@@ -39,6 +39,7 @@ VARIANTS = {  # settings in which runs on the same rung may differ, as they are 
     "coefficients_init": "from {}",
     "network_learning_rate": "encoders at rate {}",
     "precision": "in {}",
+    "activation": "activation {}",
     "dim": "read with d = {}",
 }
 PLACES = (7, 5, 1, 0, 3, 2, 4, 9)  # of the rungs' colors, among ten
@@ -87,10 +88,12 @@ def ladder_rows(records: Iterable[dict], of: str = "dsc-l2") -> list[dict]:
     runs = [(record["config"]["dataset"], rung_of(record, of), record) for record in records]
     on_ladder = [(dataset, rung, record) for dataset, rung, record in runs if rung is not None]
     kinds: dict[tuple, dict[str, set]] = {}  # (dataset, rung) -> the values of its runs' settings
+    dims: dict[str, set] = {}  # by dataset: where one rung is read in two ways, all rungs tell theirs
     for dataset, rung, record in on_ladder:
-        kind = kinds.setdefault((dataset, rung), {setting: set() for setting in VARIANTS})
-        raw_kind = kinds.setdefault((dataset, RUNGS[0]), {"dim": set()})
-        for setting, values in [*kind.items(), *raw_kind.items()]:
+        dim = {"dim": dims.setdefault(dataset, set())}
+        kind = kinds.setdefault((dataset, rung), {setting: set() for setting in VARIANTS} | dim)
+        kinds.setdefault((dataset, RUNGS[0]), dim)
+        for setting, values in kind.items():
             values.add(_setting(record["config"]["method"], setting))
     rows: dict[tuple, dict] = {}
     for dataset, rung, record in on_ladder:
@@ -128,8 +131,9 @@ def _name(rung: str, method: dict, values: Mapping[str, set]) -> str:
 
 
 def _setting(method: dict, name: str) -> Any:
-    """Return a setting of a method or of its reading; None if it has none of that name."""
-    return method.get(name, method.get("reading", {}).get(name))
+    """Return a setting of a method, of its architecture or of its reading; None if it has none of that name."""
+    places = (method, method.get("architecture", {}), method.get("reading", {}))
+    return next((place[name] for place in places if name in place), None)
 
 
 def _acc(scores: dict) -> dict[str, float | None]:
@@ -174,7 +178,9 @@ def show_ladder(rows: Sequence[dict]) -> Figure:
         sns.despine(ax=ax, left=True)
     for ax in axes.flat[len(titles) :]:
         ax.set_axis_off()
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
+    entries = axes[0, 0].get_legend_handles_labels()
+    spread = "gray lines: ± 1 standard deviation over seeds" if frame["seed"].nunique() > 1 else None
+    fig.legend(*entries, loc="outside upper center", ncols=3, frameon=False, title=spread, title_fontsize=SMALL)
     return fig
 
 
@@ -184,11 +190,11 @@ def show_course(runs: Mapping[str, Sequence[dict]]) -> Figure:
         raise ValueError("runs must hold records by the name of their kind, got none")
     fig, axes = new_figure(1, 3, height=3.2)
     left, *others = axes[0]
-    for (name, records), color in zip(runs.items(), _colors(runs), strict=True):
+    for (name, records), color, dashes in zip(runs.items(), _colors(runs), itertools.cycle(("-", "--"))):
         for number, record in enumerate(records):
             label = name if number == 0 else None
             history = record["history"]["finetune"]
-            left.plot(history["epoch"], history["loss"], color=color, label=label, linewidth=1.2)
+            left.plot(history["epoch"], history["loss"], dashes, color=color, label=label, linewidth=1.2)
             for ax, reading in zip(others, ("plain", "paper"), strict=True):
                 _draw_accuracies(ax, _accuracies(record).get(reading, {}), color)
     left.set(yscale="log", xlabel="epoch of fine-tuning", title="loss")
@@ -232,7 +238,7 @@ def show_losses(rows: Sequence[dict]) -> Figure:
         for name, color in zip(names, _colors(names), strict=True):
             runs = panel[panel["rung"] == name]
             for reading, marker, face in (("plain", "o", "white"), ("paper", "s", color)):
-                look = {"color": color, "markerfacecolor": face, "markersize": 5, "linestyle": "none"}
+                look = {"color": color, "markerfacecolor": face, "markersize": 5, "linestyle": "none", "alpha": 0.7}
                 ax.plot(runs["objective"], runs[reading], marker, label=f"{name}, {READINGS[reading]}", **look)
         ax.set(xlabel="loss after the last epoch", ylabel="ACC", ylim=(0, 1), title=title)
         if panel["objective"].max() > 10 * panel["objective"].min():  # else its ticks would be few, or overlap

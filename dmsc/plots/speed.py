@@ -29,7 +29,8 @@ def show_epochs(record: dict) -> Figure:
         ways = sorted(measured["ways"], key=lambda way: (way != "listing", way))  # the baseline on top
         seconds = [measured["ways"][way]["median_seconds"] for way in ways]
         bars = ax.barh(ways, seconds, color=[GRAY if way == "listing" else ours for way in ways])
-        ax.bar_label(bars, [f" {value:.2f} s" for value in seconds], fontsize=SMALL)
+        clear = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}  # of the line behind
+        ax.bar_label(bars, [f"{value:.2f} s" for value in seconds], padding=3, fontsize=SMALL, bbox=clear)
         ax.axvline(measured["limit_seconds"], color=limit, linestyle="--", label="arithmetic alone, float32")
         ax.set(title=title, xlabel="seconds per epoch", xlim=(0, 1.25 * max(seconds)))
         ax.invert_yaxis()
@@ -80,10 +81,11 @@ def show_scales(
     left, right = axes[0]
     for ax, lines in ((left, terms), (right, scores)):
         for name, values in lines.items():
-            ax.plot(scales, values, "o-", markersize=3, linewidth=2 if name == "loss" else 1, label=name)
+            behind = {"linewidth": 5, "color": "0.8", "zorder": 1} if name == "loss" else {"linewidth": 1}
+            ax.plot(scales, values, "o-", markersize=3, label=name.replace("_", " "), **behind)
         ax.set_xscale("log", base=2)
         ax.set_xlabel("latents divided by")
         ax.legend(fontsize=SMALL)
     left.set(yscale="log", ylabel="loss")
-    right.set(ylabel="share", ylim=(0, 1.02))
+    right.set(ylabel="share", ylim=(-0.03, 1.03))  # 0 lies clear of the frame
     return fig

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 WIDTH, MAX_HEIGHT = 9.0, 3.5  # inches; of a page, and of a figure that says one thing
-SMALL, TINY = 8, 7  # points; the rest is matplotlib's own size
+SMALL, TINY = 9, 8  # points; the rest is matplotlib's own size
 GRAY, PALE = "0.5", "0.93"
 
 Color = tuple[float, float, float]

@@ -1,6 +1,7 @@
 """Records: what a run writes down, where it is kept, and how it is read again."""
 
 import json
+import re
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -265,10 +266,10 @@ def test_environment_can_be_written_down():
     assert set(found["git"]) == {"commit", "modified"}
 
 
-def test_versions_are_one_line(capsys):
+def test_versions_and_device_are_a_line_each(capsys):
     show_versions("cpu")
-    printed = capsys.readouterr().out
-    assert printed.count("\n") == 1 and f"numpy {np.__version__}" in printed and "CPU" in printed
+    versions, device = capsys.readouterr().out.splitlines()
+    assert f"numpy {np.__version__}" in versions and re.fullmatch(r"device: CPU, (1 thread|\d+ threads)", device)
 
 
 def test_thin_keeps_the_ends():

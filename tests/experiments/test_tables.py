@@ -84,9 +84,9 @@ def test_pages_find_the_committed_runs_of_a_method_and_the_first_study_wins(tmp_
 def test_tables_show_the_same_numbers():
     records = [record(0, 0.5), record(1, 0.7)]
     markdown = markdown_table(records)
-    assert "60.0 ± 10.0" in markdown and "10 (20)" in markdown
-    assert "60.0 ± 10.0 / 30.0 / 15.0" in markdown  # accuracy with its spread, NMI, ARI
-    assert markdown_table(records, "nmi").count("30.0 ± 5.0") == 3
+    assert "60.0\u00a0±\u00a010.0" in markdown and "10 (20)" in markdown
+    assert "60.0\u00a0±\u00a010.0 / 30.0 / 15.0" in markdown  # accuracy with its spread, NMI, ARI
+    assert markdown_table(records, "nmi").count("30.0\u00a0±\u00a05.0") == 3
     (row,) = csv.DictReader(io.StringIO(csv_table(records)))
     assert float(row["raw_paper_acc"]) == pytest.approx(0.6) and row["epochs"] == "10"
     assert "settings" in row and csv_table([]) == ""
@@ -95,7 +95,7 @@ def test_tables_show_the_same_numbers():
 def test_what_is_chosen_without_labels_has_its_column_and_records_without_it_a_dash():
     (new,) = cells(markdown_table([record(0, 0.5), record(1, 0.7)]))
     (old,) = cells(markdown_table([unselected(0, 0.5), unselected(1, 0.7)]))
-    assert new[8] == "50.0 ± 10.0" and old[8] == "–"
+    assert new[8] == "50.0\u00a0±\u00a010.0" and old[8] == "–"
     assert new[:8] + new[9:] == old[:8] + old[9:]
     (row,) = summarize([unselected(0, 0.5)])
     assert np.isnan(row["selected_acc"]) and row["plain_acc"] == 0.5
@@ -145,7 +145,8 @@ def test_the_table_of_starts_has_the_last_loss_and_the_best_epoch():
     made = [record(0, 0.5), record(1, 0.7)]
     made[1]["label_free"]["objective"] = 2.5
     (line,) = cells(starts_table([*made]))
-    assert line == ["dsc-l2", "10", "2", "2 ± 0.5", "60.0 ± 10.0", "60.0 ± 10.0", "–", "1.0"]
+    acc = "60.0\u00a0±\u00a010.0"
+    assert line == ["dsc-l2", "10", "2", "2\u00a0±\u00a00.5", acc, acc, "–", "1.0"]
     unknown = baseline(0, 0.5) | {"label_free": {}}
     assert cells(starts_table([unknown]))[0][3] == "–" and cells(starts_table([record(0, 0.5)]))[0][3] == "1.5"
 
@@ -176,6 +177,8 @@ def test_rows_that_look_alike_say_in_which_settings_they_differ():
     for table in (markdown_table(records), family_table(records)):
         assert "| settings |" in table and "| lambda_self_expression=4.0, zero_diagonal=true |" in table
     assert "settings" not in markdown_table(records[2:])  # nothing to tell apart
+    both = [changed(0, 0.5, fusion_function=name, schedule=name) for name in ("a", "b")]  # one says what the other does
+    assert [row["settings"] for row in summarize(both)] == ["fusion_function=a", "fusion_function=b"]
     saved = changed(0, 0.5, pretrained="a.pt")  # what others haven't isn't told of them
     assert [row["settings"] for row in summarize([changed(0, 0.5), saved])] == ["", "pretrained=a.pt"]
 
@@ -232,7 +235,7 @@ def test_the_best_epoch_by_the_labels_is_of_the_papers_reading_and_kept_apart():
     (row,) = summarize(made)
     assert (row["best_by_labels_acc"], row["best_by_labels_nmi"]) == pytest.approx((0.8, 0.4))
     assert row["paper_acc"] == pytest.approx(0.6)
-    assert cells(markdown_table(made))[0][9] == "80.0 ± 10.0"
+    assert cells(markdown_table(made))[0][9] == "80.0\u00a0±\u00a010.0"
     assert np.isnan(summarize([*made, record(2, 0.5)])[0]["best_by_labels_acc"])  # one of three was never looked at
     assert np.isnan(summarize([baseline(0, 0.5)])[0]["best_by_labels_acc"])
 

@@ -140,6 +140,25 @@ def test_runs_on_one_rung_are_told_apart_by_their_settings():
     assert coil20.get_ylim() == digits.get_ylim(), "bars are of one height"
 
 
+def test_linear_networks_and_readings_are_told_apart():
+    linear, other = record(), record("mean")
+    linear["config"]["method"]["architecture"] = {"activation": "none"}
+    other["config"]["method"]["reading"] = {"dim": 10}
+    for run in (relu := record(seed=1), linear, pretrained := record("warm", 100, 0)):
+        run["config"]["method"]["reading"] = {"dim": 6}
+    relu["config"]["method"]["architecture"] = {"activation": "relu"}
+    assert [row["name"] for row in ladder.ladder_rows([relu, linear])][2:] == [
+        "fine-tuned, constant C (activation none)",
+        "fine-tuned, constant C (activation relu)",
+    ]
+    assert [row["name"] for row in ladder.ladder_rows([other, pretrained])] == [
+        "raw views (read with d = 10)",
+        "raw views (read with d = 6)",
+        "pre-trained (read with d = 6)",
+        "fine-tuned, C = 1/N (read with d = 10)",
+    ], "where one rung is read in another way, all say how"
+
+
 def test_an_old_record_without_checked_epochs_has_its_scores():
     old = record()
     old["selection"] = None
