@@ -65,7 +65,7 @@ def show_comparison(rows: Sequence[dict], metric: str = "acc") -> Figure:
     titles = list(frame.sort_index()["title"].unique())  # in the order of the rows
     _refuse_two(frame, ["title", "name"])
 
-    n_columns = min(3, len(titles))
+    n_columns = min(2 if len(titles) == 4 else 3, len(titles))
     n_rows = -(-len(titles) // n_columns)
     fig, axes = new_figure(n_rows, n_columns, 4 + 3 * n_columns, 0.4 + (0.8 + 0.18 * len(names)) * n_rows)
     for ax, title in zip(axes.flat, titles, strict=False):

@@ -55,7 +55,8 @@ def show_history(history: Mapping[str, Sequence[float]], log: bool = True) -> Fi
     for (name, values), color in zip(history.items(), colors(len(history)), strict=True):
         marker = "o" if len(values) < 3 else None
         epochs, label = np.arange(1, len(values) + 1), name.replace("_", " ")
-        ax.plot(epochs, values, label=label, color=color, marker=marker)
+        behind = {"linewidth": 5, "color": "0.8", "zorder": 1} if name == "loss" and len(history) > 1 else {}
+        ax.plot(epochs, values, **{"label": label, "color": color, "marker": marker} | behind)  # the sum hides no term
     if log:
         every = np.concatenate([np.asarray(values, dtype=float) for values in history.values()])
         if (every > 0).all():
