@@ -48,10 +48,11 @@ LAYOUTS = {"papers": markdown_table, "brief": brief_table, "family": family_tabl
 #: What may go wrong without being a fault of this package: one line, no traceback. And what PyTorch has no class for.
 EXPECTED = (ValueError, TypeError, OSError, ImportError, MemoryError, torch.OutOfMemoryError, torch.linalg.LinAlgError)
 LACKING = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
+WORDS = {"null": None, "true": True, "false": False}  # as study files and records have them
 
 
 def parse_settings(pairs: list[str]) -> dict:
-    """Turn `name=value` strings into a dict; values are Python literals, or else plain strings."""
+    """Turn `name=value` strings into a dict; values are Python literals, those of study files, or else plain strings."""
     settings = {}
     for pair in pairs:
         name, separator, text = pair.partition("=")
@@ -60,7 +61,7 @@ def parse_settings(pairs: list[str]) -> dict:
         try:
             settings[name] = ast.literal_eval(text)
         except (ValueError, SyntaxError):
-            settings[name] = text
+            settings[name] = WORDS.get(text, text)
     return settings
 
 

@@ -170,6 +170,7 @@ def test_lists(capsys):
         (["a=1", "b=0.5"], {"a": 1, "b": 0.5}),
         (["c=ridge"], {"c": "ridge"}),
         (["d=(1, 2)", "e=None"], {"d": (1, 2), "e": None}),
+        (["f=null", "g=true", "h=false"], {"f": None, "g": True, "h": False}),  # as in a study
     ],
 )
 def test_settings(pairs, expected):
