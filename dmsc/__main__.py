@@ -52,7 +52,7 @@ WORDS = {"null": None, "true": True, "false": False}  # as study files and recor
 
 
 def parse_settings(pairs: list[str]) -> dict:
-    """Turn `name=value` strings into a dict; values are Python literals, those of study files, or else plain strings."""
+    """Turn `name=value` strings into a dict; values are Python literals, words of study files, or plain strings."""
     settings = {}
     for pair in pairs:
         name, separator, text = pair.partition("=")
