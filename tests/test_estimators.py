@@ -123,13 +123,16 @@ def test_only_the_reading_that_was_asked_for_is_computed(subspaces, monkeypatch)
 
 
 def test_the_chosen_reading_of_ssc_on_digits_has_not_collapsed():
-    """The papers' reading makes one giant of nine tenths of them: the share of samples at home alone would take it."""
+    """The papers' reading makes one giant of three quarters: the share of samples at home alone would take it.
+
+    A smaller alpha leaves a graph of several parts, whose labels depend on the machine's eigenvectors.
+    """
     data = load_dataset("digits", n_per_class=40)
     X = data.Xs[0].reshape(400, -1)
     X = X - X.mean(axis=0)
-    collapsed = SSC(10, alpha=5.0, reading="paper", random_state=1).fit(X)
-    assert collapsed.candidate_.degenerate and np.bincount(collapsed.labels_).max() > 340
-    model = SSC(10, alpha=5.0, reading="selected", random_state=1).fit(X)
+    collapsed = SSC(10, alpha=20.0, reading="paper", random_state=1).fit(X)
+    assert collapsed.candidate_.degenerate and np.bincount(collapsed.labels_).max() > 280
+    model = SSC(10, alpha=20.0, reading="selected", random_state=1).fit(X)
     assert model.candidate_.reading == "plain" and not model.candidate_.degenerate
     assert clustering_accuracy(data.y, collapsed.labels_) < 0.2 < 0.6 < clustering_accuracy(data.y, model.labels_)
 
