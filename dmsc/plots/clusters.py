@@ -20,6 +20,8 @@ from .style import GRAY, SMALL, colors, legend_beside, new_figure
 
 __all__ = ["show_affinities", "show_coefficients", "show_contingency", "show_eigenvalues", "show_embedding"]
 
+HALO = withStroke(linewidth=2.5, foreground="white")  # around text amid points
+
 
 def show_coefficients(C: ArrayLike, y: ArrayLike | None = None, ax: Axes | None = None) -> Figure:
     """Draw coefficients (N, N), red above 0 and blue below; labels y (N,) sort them and part the clusters."""
@@ -42,7 +44,10 @@ def show_affinities(affinities: Mapping[str, ArrayLike], y: ArrayLike | None = N
 
 
 def show_embedding(F: ArrayLike, y: ArrayLike | None = None, labels: ArrayLike | None = None) -> Figure:
-    """Draw points (N, d) in the plane of their principal components, by class y and by cluster, matched in color."""
+    """Draw points (N, d) in the plane of their principal components, by class y and by cluster, matched in color.
+
+    The names of up to ten classes stand at the medians of their points.
+    """
     points, axis_names = _in_the_plane(np.asarray(F, dtype=float))
     classes, y_codes = _codes("y", y, len(points))
     clusters, codes = _codes("labels", labels, len(points))
@@ -58,17 +63,9 @@ def show_embedding(F: ArrayLike, y: ArrayLike | None = None, labels: ArrayLike |
     fig, axes = new_figure(1, len(panels), 4.2 * len(panels), 3.3)
     for ax, (title, codes) in zip(axes[0], panels.items(), strict=True):
         ax.scatter(points[:, 0], points[:, 1], s=14, alpha=0.8, linewidths=0, c=palette[codes])
-        for code in np.unique(codes) if len(names) <= 10 else ():  # the name stands amid its points: not by color alone
+        for code in np.unique(codes)[: len(names)] if 1 < len(names) <= 10 else ():  # not by color alone
             at = np.median(points[codes == code], axis=0)
-            halo = [withStroke(linewidth=2.5, foreground="white")]
-            ax.text(
-                *at,
-                names[code] if code < len(names) else "",
-                ha="center",
-                va="center",
-                weight="bold",
-                path_effects=halo,
-            )
+            ax.text(*at, names[code], ha="center", va="center", weight="bold", path_effects=[HALO])
         ax.set(title=title, xlabel=axis_names[0], ylabel=axis_names[1])
         sns.despine(ax=ax)
     if 1 < len(names) <= 10:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from .style import GRAY, SMALL, colors, legend_below, new_figure
+from .style import GRAY, SMALL, SUM, colors, legend_below, new_figure
 
 __all__ = ["show_epochs", "show_growth", "show_roofline", "show_scales"]
 
@@ -81,8 +81,8 @@ def show_scales(
     left, right = axes[0]
     for ax, lines in ((left, terms), (right, scores)):
         for name, values in lines.items():
-            behind = {"linewidth": 5, "color": "0.8", "zorder": 1} if name == "loss" else {"linewidth": 1}
-            ax.plot(scales, values, "o-", markersize=3, label=name.replace("_", " "), **behind)
+            look = SUM if name == "loss" else {"linewidth": 1}
+            ax.plot(scales, values, "o-", markersize=3, label=name.replace("_", " "), **look)
         ax.set_xscale("log", base=2)
         ax.set_xlabel("latents divided by")
         ax.legend(fontsize=SMALL)

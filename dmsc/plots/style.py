@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 WIDTH, MAX_HEIGHT = 9.0, 3.5  # inches; of a page, and of a figure that says one thing
 SMALL, TINY = 9, 8  # points; the rest is matplotlib's own size
 GRAY, PALE = "0.5", "0.93"
+SUM = {"linewidth": 5, "color": "0.8", "zorder": 1}  # a loss, wide and pale behind its terms: it hides none
 
 Color = tuple[float, float, float]
 

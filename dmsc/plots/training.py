@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ..checks import integer
 from ..data import Dataset
-from .style import MAX_HEIGHT, WIDTH, colors, legend_beside, new_figure
+from .style import MAX_HEIGHT, SUM, WIDTH, colors, legend_beside, new_figure
 
 __all__ = ["show_history", "show_reconstructions", "show_scores", "show_views"]
 
@@ -55,8 +55,8 @@ def show_history(history: Mapping[str, Sequence[float]], log: bool = True) -> Fi
     for (name, values), color in zip(history.items(), colors(len(history)), strict=True):
         marker = "o" if len(values) < 3 else None
         epochs, label = np.arange(1, len(values) + 1), name.replace("_", " ")
-        behind = {"linewidth": 5, "color": "0.8", "zorder": 1} if name == "loss" and len(history) > 1 else {}
-        ax.plot(epochs, values, **{"label": label, "color": color, "marker": marker} | behind)  # the sum hides no term
+        look = SUM if name == "loss" and len(history) > 1 else {"color": color}
+        ax.plot(epochs, values, label=label, marker=marker, **look)
     if log:
         every = np.concatenate([np.asarray(values, dtype=float) for values in history.values()])
         if (every > 0).all():

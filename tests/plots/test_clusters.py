@@ -51,6 +51,8 @@ def test_embedding_gives_matched_clusters_the_same_color():
     spread = np.linalg.svd(F - F.mean(axis=0), compute_uv=False)[:2]
     np.testing.assert_allclose(np.linalg.norm(points, axis=0), spread)  # the two principal components
     assert [text.get_text() for text in found.get_legend().get_texts()] == ["0", "1", "2"]
+    assert [text.get_text() for text in found.texts] == ["0", "1", "2"]
+    np.testing.assert_allclose(found.texts[1].get_position(), np.median(points[y == 1], axis=0))
 
 
 def test_embedding_of_surplus_clusters_and_without_labels():
@@ -58,6 +60,7 @@ def test_embedding_of_surplus_clusters_and_without_labels():
     true, found = plots.show_embedding(np.arange(8).reshape(4, 2), y, labels).axes
     same = (true.collections[0].get_facecolors() == found.collections[0].get_facecolors()).all(axis=1)
     np.testing.assert_array_equal(same, [True, True, False, True])
+    assert [text.get_text() for text in found.texts] == ["0", "1"]  # a surplus cluster has no name
     assert len(plots.show_embedding(np.arange(4)[:, None]).axes) == 1
     (only,) = plots.show_embedding(np.arange(8).reshape(4, 2), labels=labels).axes
     assert only.get_title() == "found clusters" and len(only.get_legend().get_texts()) == 3

@@ -55,6 +55,8 @@ def test_history_draws_every_term():
     assert [line.get_label() for line in ax.lines] == ["total", "self expression"]
     np.testing.assert_array_equal(ax.lines[1].get_xydata(), [[1, 0.5], [2, 0.2], [3, 0.1]])
     assert ax.get_yscale() == "log"
+    (ax,) = plots.show_history({"loss": [3.0, 2.0], "reconstruction": [2.9, 1.9]}).axes
+    assert ax.lines[0].get_zorder() < ax.lines[1].get_zorder(), "the sum lies behind its terms"
     assert plots.show_history(history, log=False).axes[0].get_yscale() == "linear"
 
 
