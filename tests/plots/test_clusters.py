@@ -52,7 +52,7 @@ def test_embedding_gives_matched_clusters_the_same_color():
     np.testing.assert_allclose(np.linalg.norm(points, axis=0), spread)  # the two principal components
     assert [text.get_text() for text in found.get_legend().get_texts()] == ["0", "1", "2"]
     assert [text.get_text() for text in found.texts] == ["0", "1", "2"]
-    np.testing.assert_allclose(found.texts[1].get_position(), np.median(points[y == 1], axis=0))
+    np.testing.assert_allclose(found.texts[1].get_position(), np.median(np.asarray(points)[y == 1], axis=0))
 
 
 def test_embedding_of_surplus_clusters_and_without_labels():
