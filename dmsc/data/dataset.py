@@ -128,6 +128,31 @@ class Dataset:
         name = self.name if name is None else name
         return Dataset(name, Xs, y, self.view_names, n_clusters, masks, self.variant)
 
+    def take_views(self, views: str | Sequence[str]) -> Dataset:
+        """Return some of the views as a new dataset.
+
+        Parameters
+        ----------
+        views : str or sequence of str
+            Names of views, in the order that they shall have.
+
+        Returns
+        -------
+        Dataset
+
+        Raises
+        ------
+        ValueError
+            If there is no view of that name, none or one twice is asked for, or a sample is left without a view.
+        """
+        chosen = list(views) if isinstance(views, (list, tuple)) else [views]
+        if not chosen or any(chosen.count(name) > 1 or name not in self.view_names for name in chosen):
+            raise ValueError(f"views must be some of {', '.join(self.view_names)}, each once, got {chosen}")
+        places = [self.view_names.index(name) for name in chosen]
+        Xs = [self.Xs[i] for i in places]
+        masks = None if self.masks is None else [self.masks[i] for i in places]
+        return Dataset(self.name, Xs, self.y, chosen, self.n_clusters, masks, self.variant)
+
     def __repr__(self) -> str:
         shapes = ["×".join(map(str, X.shape[1:])) for X in self.Xs]
         views = ", ".join(f"{name} ({shape})" for name, shape in zip(self.view_names, shapes, strict=True))
@@ -205,7 +230,7 @@ def load_dataset(name: str | os.PathLike[str], **options: Any) -> Dataset:
     **options
         Options of that dataset: digits `n_per_class`, `seed`; synthetic `n_samples`, `n_clusters`, `subspace_dim`,
         `ambient_dim`, `noise`, `n_views`, `seed`; eyaleb and eyaleb_components `subjects`; mnist_usps, mnist_usps_32
-        and mnist_edges `n_per_class`, `seed`; one's own file `n_clusters`.
+        and mnist_edges `n_per_class`, `seed`; one's own file `n_clusters`. Of all: `views`, names of the views to take.
 
     Returns
     -------
@@ -237,11 +262,13 @@ def load_dataset(name: str | os.PathLike[str], **options: Any) -> Dataset:
         hint = f" (did you mean {' or '.join(close)}?)" if close else ""
         raise ValueError(f"unknown dataset {str(name)!r}{hint}; known: {', '.join(loaders.LOADERS)}, "
                          "or the path of a file that ends in .mat or .npz")  # fmt: skip
+    views = options.pop("views", None)
     known = list(inspect.signature(loader).parameters)[len(arguments) :]
     if unknown := [option for option in options if option not in known]:
-        allowed = f"its options are: {', '.join(known)}" if known else "it has no options"
-        raise TypeError(f"dataset {title!r} has no option {unknown[0]!r}; {allowed}")
+        allowed = ", ".join([*known, "views"])
+        raise TypeError(f"dataset {title!r} has no option {unknown[0]!r}; its options are: {allowed}")
     with np.errstate(over="ignore"):  # Dataset reports what float32 can't hold
         fields = loader(*arguments, **options)
         Xs = [_freeze(np.ascontiguousarray(X, dtype=np.float32)) for X in fields.pop("Xs")]
-    return Dataset(title, Xs, **fields)
+    dataset = Dataset(title, Xs, **fields)
+    return dataset if views is None else dataset.take_views(views)

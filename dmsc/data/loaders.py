@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import integer, one_of
+from ..checks import integer
 from .files import find_file
 from .readers import read_idx, read_mat, read_npz, require_numeric
 from .views import crop, edge_map, resize, vectors_as_image, words_as_image
@@ -34,16 +34,13 @@ COMPONENTS = {  # parts of a 48×42 face: (top, left, height, width); left is th
 Fields = dict[str, Any]
 
 
-def digits(n_per_class: int | None = None, seed: int = 0, edges: bool = True) -> Fields:
+def digits(n_per_class: int | None = None, seed: int = 0) -> Fields:
     """1797 handwritten digits of 8×8 pixels from scikit-learn and their edge maps; needs no download."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     images = (bunch.images[:, None] / 16).astype(np.float32)  # (N, 1, 8, 8) in [0, 1]
-    fields = _with_edges(images, bunch.target, n_per_class, seed)
-    if not one_of("edges", edges, (True, False)):
-        fields |= {name: fields[name][:1] for name in ("Xs", "view_names")}
-    return fields
+    return _with_edges(images, bunch.target, n_per_class, seed)
 
 
 def synthetic(

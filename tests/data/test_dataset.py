@@ -105,6 +105,20 @@ def test_masks_are_copied_read_only_and_taken_along():
     assert Dataset("mine", [np.eye(4)], n_clusters=2).masks is None
 
 
+def test_take_views_keeps_labels_masks_and_variant():
+    masks = [[True, True, True], [True, False, True], [False, True, True]]
+    Xs = [np.full((3, 2), i) for i in range(3)]
+    whole = Dataset("mine", Xs, [0, 1, 0], ["a", "b", "c"], 3, [np.array(mask) for mask in masks], "missing=0.2")
+    some = whole.take_views(["c", "a"])
+    assert repr(some) == "Dataset('mine', N=3, K=3, views: c (2), a (2), missing=0.2)"
+    assert some.y.tolist() == [0, 1, 0] and [mask.tolist() for mask in some.masks] == [masks[2], masks[0]]
+    assert [X[2, 0] for X in some.Xs] == [2, 0]
+    assert whole.take_views("a").view_names == ("a",)
+    for views in ([], ["a", "a"], ["a", "d"], "d", [0]):
+        one_clear_error(lambda views=views: whole.take_views(views), ValueError, ("views", "a, b, c"))
+    one_clear_error(lambda: whole.take_views("b"), ValueError, "sample 1 has none")
+
+
 def test_list_datasets():
     described = list_datasets()
     assert set(described) == {
@@ -126,7 +140,9 @@ def test_list_datasets():
         ("nowhere/faces.mat", {}, FileNotFoundError, "nowhere/faces.mat"),
         ("nowhere/faces.npz", {"seed": 0}, TypeError, ("'seed'", "n_clusters")),
         ("digits", {"per_class": 3}, TypeError, ("'per_class'", "n_per_class, seed")),
-        ("orl", {"seed": 3}, TypeError, "'orl' has no option 'seed'"),
+        ("orl", {"seed": 3}, TypeError, ("'orl' has no option 'seed'", "views")),
+        ("digits", {"views": ["edge"]}, ValueError, ("edge", "image, edges")),
+        ("digits", {"views": 1}, ValueError, ("image, edges", "1")),
     ],
 )
 def test_load_dataset_refuses(name, options, error, words):

@@ -42,11 +42,13 @@ def test_digits():
     np.testing.assert_array_equal(dataset.y, bunch.target)
 
 
-def test_digits_without_their_edges():
-    alone, both = (load_dataset("digits", n_per_class=20, edges=edges) for edges in (False, True))
-    check(alone, 200, 10, [(1, 8, 8)], ["image"])
-    np.testing.assert_array_equal(alone.Xs[0], both.Xs[0])
-    one_clear_error(lambda: load_dataset("digits", edges="no"), ValueError, "'no'")
+@pytest.mark.parametrize(("views", "places"), [("edges", [1]), (["image"], [0]), (("edges", "image"), [1, 0])])
+def test_some_views_of_a_dataset(views, places):
+    some, both = load_dataset("digits", n_per_class=20, views=views), load_dataset("digits", n_per_class=20)
+    check(some, 200, 10, [(1, 8, 8)] * len(places), [both.view_names[i] for i in places])
+    np.testing.assert_array_equal(some.y, both.y)
+    for X, i in zip(some.Xs, places, strict=True):
+        np.testing.assert_array_equal(X, both.Xs[i])
 
 
 def test_digits_per_class():
