@@ -6,13 +6,15 @@ In a Markdown page a number is followed by a comment, which a reader of the rend
     1.7<!-- benchmarks/epochs.json: steps/finetune/ways/dmsc/speedup -->     a file of results/; a path in it
     86.0<!-- cited: Ji et al. 2017 -->                       someone else's number, left as it is
 
-Columns are those of `dmsc.experiments.tables.summarize`. A number of a file is rounded as it stands in the text.
+A setting whose value has spaces stands in quotes, as in views="face 1×32×32". Columns are those of
+`dmsc.experiments.tables.summarize`. A number of a file is rounded as it stands in the text.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,7 @@ def unmarked_numbers(text: str) -> list[str]:
 
 
 def _of_study(study: str, query: str, results: str | Path) -> str:
-    *words, column = query.split()
+    *words, column = shlex.split(query)  # a setting with spaces stands in quotes
     given = dict(word.split("=", 1) for word in words if "=" in word)
     dataset, method = (word for word in words if "=" not in word)
     records = [

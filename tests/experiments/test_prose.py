@@ -18,7 +18,7 @@ def results(tmp_path):
     warm = {"name": "dsc-l2", "source": "nobody", "finetune_epochs": 10, "loss": {"norm": 2}}
     warm["coefficients_init"] = "warm"
     made = [record(0, 0.5), record(1, 0.7), record(0, 0.9, run="warm", method=warm)]
-    made[2]["config"]["method"]["pretrained"] = "a.pt"
+    made[2]["config"]["method"]["pretrained"] = "my a.pt"
     add_to_study(made, "toys", results=tmp_path)
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "b.json").write_text(json.dumps({"ways": {"dmsc, bf16": [{"speedup": 2.3456}]}}))
@@ -29,7 +29,7 @@ def results(tmp_path):
     ("mark", "expected"),
     [
         ("toys: toy dsc-l2 coefficients_init=warm paper_acc", "90.0"),
-        ("toys: toy dsc-l2 pretrained=a.pt coefficients_init=warm raw_paper_nmi", "45.0"),
+        ('toys: toy dsc-l2 pretrained="my a.pt" coefficients_init=warm raw_paper_nmi', "45.0"),
         ("toys: toy dsc-l2 coefficients_init=warm seeds", "1"),
         ("toys: toy dsc-l2 coefficients_init=warm minutes", "1.0"),
         ("toys: toy dsc-l2 coefficients_init=warm objective", "1.5"),
