@@ -224,8 +224,9 @@ def records_frame(records: Iterable[dict]) -> pd.DataFrame:
 
     Columns: ``run``, ``dataset``, ``variant``, ``n_clusters``, ``method``, ``seed``, ``epochs`` (of fine-tuning),
     ``of_paper`` (how many its paper has), ``device``, ``minutes``, ``peak_memory_mb``, ``objective`` (the last loss),
-    and ``<reading>_<metric>`` for each of READINGS and BEST, and of METRICS; what a run hasn't is missing. Everything
-    else that records hold, one column per leaf: ``pandas.json_normalize(records)``.
+    ``pretrain_error`` (of the autoencoders before fine-tuning, as a share of ‖X‖²), and ``<reading>_<metric>`` for each
+    of READINGS and BEST, and of METRICS; what a run hasn't is missing. Everything else that records hold, one column
+    per leaf: ``pandas.json_normalize(records)``.
     """
     frame = pd.DataFrame([_row(record) for record in records])
     return frame if frame.empty else frame.astype({"epochs": "Int64", "of_paper": "Int64"})
@@ -246,6 +247,7 @@ def _row(record: dict) -> dict:
         "minutes": sum(record["seconds"].values()) / 60,
         "peak_memory_mb": record["peak_memory_mb"],
         "objective": record["label_free"].get("objective"),
+        "pretrain_error": record["label_free"].get("pretrain_reconstruction_error"),
     }
     raw, own = record["metrics"].get("raw", {}), method_scores(record)
     for reading in READINGS:

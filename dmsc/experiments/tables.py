@@ -97,12 +97,14 @@ def summarize(records: list[dict]) -> list[dict]:
         the method's coefficients, ``raw_plain`` and ``raw_paper`` of the raw views' closed form, ``best_by_labels`` of
         the checked epoch that has the best accuracy, and the metrics ``acc``, ``nmi``, ``ari`` the keys ``plain_acc``,
         ``plain_acc_std`` (population) and so on (``nan`` unless every seed has it); likewise ``objective``, the last
-        loss. ``settings`` tells rows apart that share dataset, variant, method and epochs: in what they differ.
+        loss, and ``pretrain_error``, see `records_frame`. ``settings`` tells rows apart that share dataset, variant,
+        method and epochs: in what they differ.
         Sorted by dataset, then in the order of the presets.
     """
     if not records:
         return []
-    scores = [f"{reading}_{metric}" for reading in (*READINGS, BEST) for metric in SHOWN] + ["objective"]
+    scores = [f"{reading}_{metric}" for reading in (*READINGS, BEST) for metric in SHOWN]
+    scores += ["objective", "pretrain_error"]
     frame = records_frame(records)
     groups = frame.groupby([_group(record) for record in records], sort=False)
     whole = groups[scores].count().eq(groups.size(), axis=0)
@@ -243,23 +245,23 @@ def family_table(records: list[dict], metric: str = "acc") -> str:
 
 
 def starts_table(records: list[dict], metric: str = "acc") -> str:
-    """Render a table per dataset as `family_table` does, with the last loss: how well each start of C ends."""
-    return _by_dataset(records, metric, ("plain", "paper", BEST), objective=True)
+    """Render a table per dataset as `family_table` does, with the error before fine-tuning and the last loss."""
+    return _by_dataset(records, metric, ("plain", "paper", BEST), losses=True)
 
 
-def _by_dataset(records: list[dict], metric: str, readings: Sequence[str], objective: bool = False) -> str:
+def _by_dataset(records: list[dict], metric: str, readings: Sequence[str], losses: bool = False) -> str:
     sections: dict[str, list[dict]] = {}
     for row in summarize(records):
         variant = f", {row['variant']}" if row["variant"] else ""
         title = f"### {row['dataset']}{variant} ({row['n_clusters']} clusters)"
         sections.setdefault(" ".join(title.split()), []).append(row)
-    head = ["method", "epochs", "seeds", *["objective"] * objective]
+    head = ["method", "epochs", "seeds", *["autoencoder's error", "objective"] * losses]
     head += [f"{metric.upper()}, {HEADS[readings[0]]}", *(HEADS[reading] for reading in readings[1:]), "minutes"]
     texts = []
     for title, rows in sections.items():
         lines = [
             [row["method"], row["epochs"] or "–", row["seeds"]]
-            + [_loss(row)] * objective
+            + [_error(row), _loss(row)] * losses
             + [percent(row, f"{reading}_{metric}") for reading in readings]
             + [f"{row['minutes']:.1f}"]
             for row in rows
@@ -292,6 +294,10 @@ def _markdown(head: list[str], lines: list[list], settings: list[str]) -> str:
     cells = [[cell.replace(" ± ", "\u00a0±\u00a0") for cell in line] for line in cells]  # no line breaks there
     texts = ["| " + " | ".join(line) + " |" for line in cells]
     return "\n".join([texts[0], "|---" * len(head) + "|", *texts[1:]])
+
+
+def _error(row: dict) -> str:
+    return "–" if np.isnan(row["pretrain_error"]) else f"{row['pretrain_error']:.2g}"
 
 
 def _loss(row: dict) -> str:

@@ -144,11 +144,14 @@ def test_family_table_has_one_table_per_dataset_and_corruption():
 def test_the_table_of_starts_has_the_last_loss_and_the_best_epoch():
     made = [record(0, 0.5), record(1, 0.7)]
     made[1]["label_free"]["objective"] = 2.5
+    for one, error in zip(made, (0.001, 0.0024), strict=True):
+        one["label_free"]["pretrain_reconstruction_error"] = error
     (line,) = cells(starts_table([*made]))
     acc = "60.0\u00a0±\u00a010.0"
-    assert line == ["dsc-l2", "10", "2", "2\u00a0±\u00a00.5", acc, acc, "–", "1.0"]
+    assert line == ["dsc-l2", "10", "2", "0.0017", "2\u00a0±\u00a00.5", acc, acc, "–", "1.0"]
     unknown = baseline(0, 0.5) | {"label_free": {}}
-    assert cells(starts_table([unknown]))[0][3] == "–" and cells(starts_table([record(0, 0.5)]))[0][3] == "1.5"
+    assert cells(starts_table([unknown]))[0][3:5] == ["–", "–"]
+    assert cells(starts_table([record(0, 0.5)]))[0][3:5] == ["–", "1.5"]
 
 
 def test_runs_on_data_with_another_corruption_seed_are_seeds_of_one_row():
