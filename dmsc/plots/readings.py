@@ -1,4 +1,4 @@
-"""Figures of one C that is read in many ways."""
+"""Figures of what decides without any training: how C is read, and the penalty of its closed form."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from .style import SMALL, TINY, new_figure
+from .comparison import READINGS
+from .style import GRAY, SMALL, TINY, colors, new_figure
 
-__all__ = ["show_readings"]
+__all__ = ["show_penalties", "show_readings"]
 
-PANELS = 5  # beside each other
+PANELS, WIDE_PANELS = 5, 3  # beside each other
 
 
 def show_readings(rows: Sequence[dict], marked: Mapping[str, tuple[int, float]] | None = None) -> Figure:
@@ -54,4 +55,45 @@ def show_readings(rows: Sequence[dict], marked: Mapping[str, tuple[int, float]] 
         if dim in grid.index and alpha in grid.columns:
             corner = grid.columns.get_loc(alpha), grid.index.get_loc(dim)
             ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="crimson", linewidth=2.5, clip_on=False))
+    return fig
+
+
+def show_penalties(rows: Sequence[dict], networks: Mapping[str, Mapping[str, float]] | None = None) -> Figure:
+    """Draw a panel per title: the ACC of a closed form over its penalty, in two readings.
+
+    Parameters
+    ----------
+    rows : list of dict
+        ``title``, ``ridge``, ``plain``, ``paper``, and ``chosen``, the penalty that is chosen without labels.
+    networks : mapping, optional
+        From a title to the ACC of a trained network by reading, drawn as dashed lines.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows.
+    """
+    if not rows:
+        raise ValueError("rows must hold at least one penalty, got none")
+    frame = pd.DataFrame(rows)
+    titles = list(dict.fromkeys(frame["title"]))
+    n_columns = min(WIDE_PANELS, len(titles))
+    n_rows = -(-len(titles) // n_columns)
+    fig, axes = new_figure(n_rows, n_columns, 3.0 * n_columns, 0.5 + 2.1 * n_rows)
+    for title, ax in zip(titles, axes.flat, strict=False):
+        panel = frame[frame["title"] == title].sort_values("ridge")
+        for reading, color, marker in zip(("plain", "paper"), colors(3), "os", strict=False):
+            ax.semilogx(panel["ridge"], panel[reading], f"{marker}-", color=color, markersize=4,
+                        label=f"no network, {READINGS[reading]}")  # fmt: skip
+            if reading in (networks or {}).get(title, {}):
+                level = networks[title][reading]  # type: ignore[index]
+                ax.axhline(level, color=color, linestyle="--", label=f"trained network, {READINGS[reading]}")
+        ax.axvline(panel["chosen"].iloc[0], color=GRAY, linestyle=":", label="penalty chosen without labels")
+        ax.set_title(title, fontsize=SMALL)
+        ax.set(ylim=(0, 1.03), xlabel="penalty", ylabel="ACC")
+        sns.despine(ax=ax)
+    for ax in axes.flat[len(titles) :]:
+        ax.set_axis_off()
+    named = {label: handle for ax in fig.axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    fig.legend([*named.values()], [*named], loc="outside lower center", ncols=3, frameon=False, fontsize=SMALL)
     return fig
