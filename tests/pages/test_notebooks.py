@@ -157,7 +157,7 @@ def test_teaching_text_equations_and_pictures(notebook):
 
 
 def test_metadata_is_clean_and_the_file_small(notebook):
-    assert notebook["path"].stat().st_size < 600_000
+    assert notebook["path"].stat().st_size < 700_000
     assert set(notebook["metadata"]) <= {"kernelspec", "language_info"}
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
     ids = [cell["id"] for cell in notebook["cells"]]
