@@ -33,12 +33,7 @@ def show_readings(rows: Sequence[dict], marked: Mapping[str, tuple[int, float]] 
     ValueError
         If there are no rows.
     """
-    if not rows:
-        raise ValueError("rows must hold at least one reading, got none")
-    frame = pd.DataFrame(rows)
-    titles = list(dict.fromkeys(frame["title"]))
-    n_columns = min(PANELS, len(titles))
-    n_rows = -(-len(titles) // n_columns)
+    frame, titles, n_rows, n_columns = _panels(rows, "reading", PANELS)
     fig, axes = new_figure(n_rows, n_columns, 0.4 + 1.9 * n_columns, 2.2 * n_rows)
     for i, ax in enumerate(axes.flat):
         if i >= len(titles):
@@ -73,12 +68,7 @@ def show_penalties(rows: Sequence[dict], networks: Mapping[str, Mapping[str, flo
     ValueError
         If there are no rows.
     """
-    if not rows:
-        raise ValueError("rows must hold at least one penalty, got none")
-    frame = pd.DataFrame(rows)
-    titles = list(dict.fromkeys(frame["title"]))
-    n_columns = min(WIDE_PANELS, len(titles))
-    n_rows = -(-len(titles) // n_columns)
+    frame, titles, n_rows, n_columns = _panels(rows, "penalty", WIDE_PANELS)
     fig, axes = new_figure(n_rows, n_columns, 3.0 * n_columns, 0.5 + 2.1 * n_rows)
     for title, ax in zip(titles, axes.flat, strict=False):
         panel = frame[frame["title"] == title].sort_values("ridge")
@@ -97,3 +87,13 @@ def show_penalties(rows: Sequence[dict], networks: Mapping[str, Mapping[str, flo
     named = {label: handle for ax in fig.axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     fig.legend([*named.values()], [*named], loc="outside lower center", ncols=3, frameon=False, fontsize=SMALL)
     return fig
+
+
+def _panels(rows: Sequence[dict], what: str, beside: int) -> tuple[pd.DataFrame, list[str], int, int]:
+    """Return the rows as a table, their titles, and how many rows and columns of panels these take; refuse none."""
+    if not rows:
+        raise ValueError(f"rows must hold at least one {what}, got none")
+    frame = pd.DataFrame(rows)
+    titles = list(dict.fromkeys(frame["title"]))
+    n_columns = min(beside, len(titles))
+    return frame, titles, -(-len(titles) // n_columns), n_columns
