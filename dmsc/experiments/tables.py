@@ -6,13 +6,13 @@ import itertools
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 import numpy as np
 import pandas as pd
 
 from ..methods import Method
-from ..presets import BASELINES, METHODS
+from ..presets import BASELINES, METHODS, preset
 from .records import BEST, METRICS, READINGS, RESULTS, load_records, records_frame
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "csv_table",
     "family_table",
     "insert_table",
+    "is_preset",
     "markdown_table",
     "metrics_text",
     "of_papers",
@@ -202,6 +203,14 @@ def _natural(text: str) -> list:
 def of_papers(records: list[dict]) -> list[dict]:
     """Return the records of settings for which a paper (or the listing) states the epochs: the reproductions."""
     return [record for record in records if record["finetune_epochs_of_paper"] is not None]
+
+
+def is_preset(record: dict) -> bool:
+    """Tell whether a run has every setting of its preset, in whatever precision."""
+    config = record["config"]
+    told = config["method"] | _unstated(config["method"])
+    meant = json.loads(json.dumps(asdict(preset(told["name"], config["dataset"], config["n_clusters"]))))
+    return all(told.get(name) == meant[name] for name in meant if name not in ("source", "precision"))
 
 
 def markdown_table(records: list[dict], metric: str = "acc") -> str:

@@ -8,8 +8,10 @@ import pytest
 from bad_input import one_clear_error
 from test_records import record
 
+from dmsc.data import load_dataset
 from dmsc.experiments import tables as module
 from dmsc.experiments.records import RESULTS, add_to_study, load_records
+from dmsc.experiments.run import describe
 from dmsc.experiments.tables import (
     PUBLISHED,
     brief_table,
@@ -17,6 +19,7 @@ from dmsc.experiments.tables import (
     csv_table,
     family_table,
     insert_table,
+    is_preset,
     markdown_table,
     metrics_text,
     of_papers,
@@ -24,6 +27,7 @@ from dmsc.experiments.tables import (
     summarize,
 )
 from dmsc.paths import ROOT
+from dmsc.presets import preset
 
 
 def baseline(seed, acc, name="ssc", **config):
@@ -219,6 +223,32 @@ def test_a_bar_or_a_new_line_in_a_name_breaks_no_table():
 def test_reproductions_are_the_records_with_the_epochs_of_a_paper():
     records = [record(0, 0.5), record(1, 0.5, paper=None), baseline(0, 0.5)]
     assert of_papers(records) == records[:1]
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "expected"),
+    [
+        ("affinity", {}, True),
+        ("affinity", {"precision": "bf16"}, True),
+        ("affinity", {"finetune_epochs": 3}, False),
+        ("affinity", {"dim": 2}, False),
+        ("affinity", {"activation": "none"}, False),
+        ("cmsc-dcca", {}, True),
+        ("cmsc-dcca", {"lambda_correlation": 7.0}, False),
+        ("ssc", {}, True),
+        ("ssc", {"alpha": 3.0}, False),
+    ],
+)
+def test_a_run_of_the_preset_differs_from_it_in_no_setting_but_the_precision(method, settings, expected):
+    data = load_dataset("digits", n_per_class=3)
+    made = {"config": describe(data, preset(method, data.name, data.n_clusters, **settings), 0)}
+    assert is_preset(made) is expected
+
+
+def test_a_run_from_before_a_setting_had_its_default():
+    made = {"config": describe(data := load_dataset("digits", n_per_class=3), preset("affinity", data.name, 10), 0)}
+    del made["config"]["method"]["solver"]
+    assert is_preset(made)
 
 
 def test_the_gap_to_the_paper_is_shown():
