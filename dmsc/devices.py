@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ KINDS = ("cpu", "cuda")
 
 #: float32 throughout; TF32 products on CUDA; bfloat16 networks and products with float32 parameters, sums and losses.
 PRECISIONS = ("float32", "tf32", "bf16")
+WITHOUT_BF16 = ("NO AVX", "AVX2")  # instructions of CPUs on which PyTorch has no fast code for bfloat16
 
 
 def seed_everything(seed: int) -> None:
@@ -93,7 +95,7 @@ def precision(name: str, device: torch.device | str) -> Iterator[None]:
         mantissa. "bf16" runs encoders, decoders and the product C Z in bfloat16 (7 bits): it rounds factors and
         results, not the sums in between. Parameters, Adam and the sums of the loss stay float32; the closed form is
         solved in float64. It pays where the hardware has units for it: CUDA cards since 2020, CPUs with AMX or
-        AVX512-BF16.
+        AVX512-BF16. A CPU without AVX-512 takes several times as long as in float32: a warning says so.
     device : torch.device or str
         Where the block computes.
 
@@ -106,6 +108,8 @@ def precision(name: str, device: torch.device | str) -> Iterator[None]:
     one_of("precision", name, PRECISIONS)
     if name == "tf32" and device.type != "cuda":
         raise ValueError(f"precision='tf32' is for CUDA devices, got {str(device)!r}: use 'float32' or 'bf16'")
+    if name == "bf16" and device.type == "cpu" and torch.backends.cpu.get_cpu_capability() in WITHOUT_BF16:
+        warnings.warn("this CPU has no AVX-512, so that precision='bf16' is slower than 'float32' on it", stacklevel=3)
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     try:
         if name != "float32":

@@ -2,6 +2,7 @@
 
 import os
 import random
+import warnings
 
 import numpy as np
 import pytest
@@ -53,6 +54,17 @@ def test_what_was_set_before_comes_back():
     assert not torch.is_autocast_enabled("cpu")
     with precision("float32", "cpu"):
         assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.parametrize(("instructions", "told"), [("AVX2", 1), ("NO AVX", 1), ("AVX512", 0), ("DEFAULT", 0)])
+def test_bf16_warns_on_a_cpu_where_it_is_slow(monkeypatch, instructions, told):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: instructions)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for name in ("float32", "bf16"):
+            with precision(name, "cpu"):
+                pass
+    assert len(found) == told and all("'float32'" in str(warning.message) for warning in found)
 
 
 @pytest.mark.parametrize(("name", "words"), [("fp8", "'fp8'"), ("tf32", ("tf32", "'cpu'"))])

@@ -73,7 +73,7 @@ METRICS = ("acc", "nmi", "ari", "purity", "eigengap")
 
 
 def environment() -> dict:
-    """Describe where a number comes from: time, Python, package versions, threads and git commit."""
+    """Describe where a number comes from: time, Python, CPU, threads, package versions and git commit."""
     from .. import __version__  # not at import time: the package is still being imported then
 
     versions = {"dmsc": __version__, **{package: version(package) for package in PACKAGES}}
@@ -81,6 +81,7 @@ def environment() -> dict:
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "machine": platform.machine(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "versions": versions,
         "git": _git_state(),
