@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -58,6 +59,30 @@ def test_resize_agrees_with_antialiased_bilinear_interpolation(images, size):
     resized = resize(images, size)
     assert resized.dtype == np.float32
     np.testing.assert_allclose(resized, expected.numpy(), atol=1e-6)
+
+
+def test_resize_rounds_the_exact_values_once():
+    """On every CPU: the last bits of a product of matrices would depend on it, and with them the hash of the data."""
+    image = np.arange(24 * 21) ** 2 % 251
+    tall, wide = exact_weights(24, 16), exact_weights(21, 16)
+    columns = [
+        [sum(w * int(v) for w, v in zip(row, column, strict=True)) for row in tall]
+        for column in image.reshape(24, 21).T
+    ]
+    exact = [
+        [float(sum(w * column[i] for w, column in zip(row, columns, strict=True))) for row in wide] for i in range(16)
+    ]
+    resized = resize(image.reshape(1, 1, 24, 21), (16, 16))
+    assert resized.flags.c_contiguous
+    np.testing.assert_array_equal(resized[0, 0], np.array(exact, dtype=np.float32))
+
+
+def exact_weights(n_in, n_out):
+    """The triangles of antialiased linear interpolation, as fractions."""
+    scale = Fraction(n_in, n_out)
+    centers = [(i + Fraction(1, 2)) * scale - Fraction(1, 2) for i in range(n_out)]
+    triangles = [[max(1 - abs(center - j) / max(scale, 1), Fraction(0)) for j in range(n_in)] for center in centers]
+    return [[weight / sum(triangle) for weight in triangle] for triangle in triangles]
 
 
 def test_resize_keeps_constants_and_the_value_range():
