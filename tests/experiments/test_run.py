@@ -11,9 +11,11 @@ from bad_input import by_name, one_clear_error
 
 import dmsc
 from dmsc.correlation import Correlation
+from dmsc.data import load_dataset
 from dmsc.experiments import fitting
 from dmsc.experiments import run as experiment
 from dmsc.experiments.run import describe, run_experiment, run_id, run_name
+from dmsc.experiments.tables import committed_records
 from dmsc.methods import Baseline, Method
 from dmsc.networks import Architecture, Conv
 from dmsc.presets import BASELINES, METHODS, override, preset
@@ -380,3 +382,25 @@ def test_a_full_disk_ends_a_run_in_one_line_and_leaves_the_last_checkpoint(data,
     monkeypatch.undo()
     resumed = run_experiment(data, method, resume=True, **options)
     assert np.array_equal(resumed.coefficients, run_experiment(data, method, device="cpu", progress=False).coefficients)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("orl", "ORL_32x32.mat"),
+        ("coil20", "COIL20.mat"),
+        ("coil20_edges", "COIL20.mat"),
+        ("eyaleb", "YaleB_48x42.mat"),
+        ("eyaleb_components", "YaleB_48x42.mat"),
+        ("mnist_usps_32", "MNIST_USPS.mat"),
+        ("hw2sources", "multiview/HW2sources.mat"),
+        ("mnist_edges", "t10k-images-idx3-ubyte.gz"),
+        ("bdgp", "BDGP.mat"),
+    ],
+)
+def test_the_committed_records_are_of_the_data_as_they_load_here(name, file, real_data):
+    """Else a sweep would do them all again, as it once did on a CPU with other instructions."""
+    real_data(file)
+    data = load_dataset(name)
+    hashes = {record["config"]["data_digest"] for record in committed_records(datasets=[name], studies=["papers"])}
+    assert hashes == {describe(data, preset("affinity", name, data.n_clusters), 0)["data_digest"]}
