@@ -95,7 +95,7 @@ def precision(name: str, device: torch.device | str) -> Iterator[None]:
         mantissa. "bf16" runs encoders, decoders and the product C Z in bfloat16 (7 bits): it rounds factors and
         results, not the sums in between. Parameters, Adam and the sums of the loss stay float32; the closed form is
         solved in float64. It pays where the hardware has units for it: CUDA cards since 2020, CPUs with AMX or
-        AVX512-BF16. A CPU without AVX-512 takes several times as long as in float32: a warning says so.
+        AVX512-BF16. On a CPU without AVX-512 it is slower than float32: a warning says so.
     device : torch.device or str
         Where the block computes.
 
