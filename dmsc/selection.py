@@ -13,25 +13,20 @@ is nothing else.
 from __future__ import annotations
 
 import warnings
-import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from .checks import integer, positive_number
-from .paths import replacing
 
 __all__ = [
-    "RULE", "Candidate", "check_epochs", "corrected_consistency", "is_degenerate", "load_candidates", "save_candidates",
-    "select", "subspace_consistency",
+    "RULE", "Candidate", "check_epochs", "corrected_consistency", "is_degenerate", "select", "subspace_consistency",
 ]  # fmt: skip
 
 RULE = "chance-corrected subspace consistency on the raw views"  # as records name it; another text if it ever changes
 N_CHECKS = 10
-COLUMNS = ("epoch", "reading", "labels", "consistency", "degenerate", "eigengap")  # of a file of candidates
 
 
 @dataclass(frozen=True)
@@ -234,36 +229,3 @@ def select(candidates: Sequence[Candidate]) -> Candidate:
             stacklevel=2,
         )
     return chosen
-
-
-def save_candidates(path: str | Path, candidates: Sequence[Candidate]) -> None:
-    """Write candidates to an ``.npz`` file, under a temporary name first."""
-    with replacing(path) as temporary:
-        columns = {name: np.array([getattr(c, name) for c in candidates]) for name in COLUMNS}
-        columns["eigengap"] = columns["eigengap"].astype(float)  # None becomes nan
-        np.savez(temporary, rule=RULE, **columns)  # type: ignore[arg-type]
-
-
-def load_candidates(path: str | Path) -> list[Candidate]:
-    """Read what `save_candidates` wrote; nothing if there is no such file.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, or was judged by another rule (earlier versions had one without chance).
-    """
-    if not Path(path).exists():
-        return []
-    try:
-        with np.load(path) as content:
-            if str(content["rule"]) != RULE:
-                raise ValueError
-            rows = zip(*(content[name] for name in COLUMNS), strict=True)
-            return [
-                Candidate(int(epoch), str(name), labels, float(v), bool(d), None if np.isnan(gap) else float(gap))
-                for epoch, name, labels, v, d, gap in rows
-            ]
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} is damaged or of an earlier version ({type(error).__name__}): remove its folder to start anew"
-        ) from None

@@ -10,8 +10,6 @@ from dmsc.selection import (
     check_epochs,
     corrected_consistency,
     is_degenerate,
-    load_candidates,
-    save_candidates,
     select,
     subspace_consistency,
 )
@@ -199,63 +197,6 @@ def test_if_all_are_degenerate_the_rule_chooses_and_warns():
 def test_checked_epochs(epochs, expected):
     assert check_epochs(epochs) == expected
     assert check_epochs(epochs, 1) == [epochs]
-
-
-def test_candidates_come_back(tmp_path):
-    path = tmp_path / "new" / "selection.npz"
-    assert load_candidates(path) == []
-    rng = np.random.default_rng(0)
-    written = [
-        Candidate(epoch, reading, rng.integers(0, 3, 8), rng.random() - 0.5, reading == "paper", gap)
-        for epoch, gap in ((3, 0.25), (6, None))
-        for reading in ("plain", "paper")
-    ]
-    save_candidates(path, written[:2])
-    save_candidates(path, written)
-    found = load_candidates(path)
-    assert len(found) == 4
-    for a, b in zip(found, written, strict=True):
-        assert (a.epoch, a.reading, a.consistency) == (b.epoch, b.reading, b.consistency)  # every bit of the number
-        assert a.degenerate is b.degenerate and a.eigengap == b.eigengap
-        assert a.labels.dtype == b.labels.dtype and np.array_equal(a.labels, b.labels)
-        assert type(a.epoch) is int and type(a.reading) is str and type(a.consistency) is float
-    assert [file.name for file in path.parent.iterdir()] == ["selection.npz"]
-
-
-def test_candidates_that_cannot_be_written_keep_the_old_ones(tmp_path, monkeypatch):
-    path = tmp_path / "selection.npz"
-    save_candidates(path, [candidate(1, "plain", 0.5)])
-
-    def broken(file, **arrays):
-        with open(file, "wb") as half:
-            half.write(b"half")
-        raise OSError("no space left")
-
-    monkeypatch.setattr(np, "savez", broken)
-    with pytest.raises(OSError, match="no space"):
-        save_candidates(path, [candidate(2, "plain", 0.9)])
-    assert [c.epoch for c in load_candidates(path)] == [1]
-    assert [file.name for file in tmp_path.iterdir()] == ["selection.npz"]
-
-
-@pytest.mark.parametrize("content", [b"", b"not an archive", None])
-def test_a_damaged_file_is_one_clear_error(content, tmp_path):
-    path = tmp_path / "selection.npz"
-    if content is None:
-        np.savez(path, something=np.ones(3))
-    else:
-        path.write_bytes(content)
-    one_clear_error(lambda: load_candidates(path), ValueError, (str(path), "damaged"))
-
-
-@pytest.mark.parametrize("rule", [None, "subspace consistency on the raw views"])
-def test_a_file_of_another_rule_is_one_clear_error(rule, tmp_path):
-    """Its values have another scale."""
-    path = tmp_path / "selection.npz"
-    save_candidates(path, [candidate(1, "plain", 0.5)])
-    columns = {name: column for name, column in np.load(path).items() if name != "rule"}
-    np.savez(path, **columns, **({} if rule is None else {"rule": rule}))
-    one_clear_error(lambda: load_candidates(path), ValueError, (str(path), "earlier version"))
 
 
 ROWS = np.ones((6, 3))

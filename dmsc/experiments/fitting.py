@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,14 +21,8 @@ from ..fusion import PLACES, fusion_plan
 from ..losses import repeat_last, weighted_squared_error
 from ..methods import SOLVED_STARTS, Baseline, Method
 from ..model import SubspaceNetwork
-from ..selection import (
-    Candidate,
-    check_epochs,
-    corrected_consistency,
-    is_degenerate,
-    load_candidates,
-    save_candidates,
-)
+from ..paths import replacing, write_text
+from ..selection import Candidate, check_epochs, corrected_consistency, is_degenerate
 from ..self_expression import choose_ridge, ridge_self_expression, unit_rows
 from ..solvers.closed_form import finetune_closed_form
 from ..solvers.scale_path import SCALES, finetune_scale_path
@@ -96,6 +91,16 @@ class Clock:
     device: torch.device
     seconds: dict[str, float] = field(default_factory=dict)
     inner: float = 0.0
+
+    def keep(self, path: Path) -> None:
+        """Write down what training took, for a run that goes on from it."""
+        training = {phase: self.seconds[phase] for phase in ("pretrain", "finetune") if phase in self.seconds}
+        write_text(path, json.dumps(training) + "\n")
+
+    def go_on(self, path: Path) -> None:
+        """Begin from what `keep` wrote; from nothing if there is no such file."""
+        if path.exists():
+            self.seconds |= json.loads(path.read_text(encoding="utf-8"))
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
@@ -189,8 +194,10 @@ def fit_network(
     if method.solver == "scale-path" and dataset.masks is not None:
         raise ValueError("solver='scale-path' needs every view of every sample: use solver='adam' with masks")
     folder = None if checkpoint_dir is None else Path(checkpoint_dir)
-    reader = Reader(dataset, method, seed, readings, device, folder and folder / "selection.npz", resume)
-    clock = reader.clock
+    reader = Reader(dataset, method, seed, readings, device, folder)
+    clock, spent = reader.clock, folder and folder / "seconds.json"
+    if spent and resume:
+        clock.go_on(spent)
     loop: dict[str, Any] = {"checkpoint_every": checkpoint_every, "resume": resume, "config": config}
     loop |= {"progress": progress, "schedule": method.schedule, "precision": method.precision}
     with clock("setup"):
@@ -216,6 +223,8 @@ def fit_network(
             **loop,
         )
         pretrain_error = _relative_reconstruction_error(model, Xs, masks)
+    if spent:
+        clock.keep(spent)
     options: dict[str, Any] = {"epochs": method.finetune_epochs, "learning_rate": method.learning_rate}
     options |= {"weights": method.loss, "checkpoint": folder and folder / "AE2.pt", "callback": reader, **loop}
     with clock("finetune"):
@@ -228,8 +237,12 @@ def fit_network(
             options |= {"correlation": method.correlation, "tolerance": method.finetune_tolerance}
             options |= {"network_learning_rate": method.network_learning_rate}
             second = train(model, Xs, masks=masks, **options)
-    histories = {"pretrain": first, "finetune": second}
-    labels = reader.read(model.self_expression.coefficients, len(second.get("loss", ())))  # where C lies
+    if spent:
+        clock.keep(spent)
+    histories, trained = {"pretrain": first, "finetune": second}, len(second.get("loss", ()))
+    if resume:
+        reader.catch_up(trained)
+    labels = reader.read(model.self_expression.coefficients, trained)  # where C lies
     raw_labels = reader.read_raw() if raw else {}
     parts = (model.coefficients, labels, reader.candidates, raw_labels, reader.ridge, histories, clock.seconds)
     return Fit(*parts, model, Xs, masks, pretrain_error)
@@ -257,10 +270,8 @@ class Reader:
         What is asked for. "selected" means both others, at ten epochs, each judged without labels.
     device : torch.device
         Where C lies.
-    path : path, optional
-        File that keeps the candidates so far.
-    resume : bool
-        Go on from that file.
+    folder : path, optional
+        Where C of each checked epoch is kept, for a run that goes on from there, or reads the same training otherwise.
     """
 
     def __init__(
@@ -270,18 +281,17 @@ class Reader:
         seed: int,
         readings: Sequence[str] = READINGS,
         device: torch.device | str = "cpu",
-        path: Path | None = None,
-        resume: bool = False,
+        folder: Path | None = None,
     ):
         self.judging = "selected" in readings
         self.readings = {name: r for name, r in method.readings.items() if self.judging or name in readings}
-        self.dataset, self.seed, self.path = dataset, seed, path
+        self.dataset, self.seed, self.folder = dataset, seed, folder
         self.views = used_views(dataset, method)
         self.epochs: list[int] = []
         if self.judging and isinstance(method, Method):
             scales, epochs = range(-len(SCALES), 0), check_epochs(method.finetune_epochs)
             self.epochs = [*(scales if method.solver == "scale-path" else epochs[:-1])]
-        self.candidates = load_candidates(path) if path is not None and resume else []
+        self.candidates: list[Candidate] = []
         self.clock = Clock(torch.device(device))
         self.ridge: float | None = None
 
@@ -305,13 +315,39 @@ class Reader:
     def __call__(self, epoch: int, terms: dict[str, float], model: SubspaceNetwork) -> None:
         """Look at C on the way, as a callback of fine-tuning."""
         if epoch in self.epochs:
-            self.look(model.self_expression.coefficients, epoch, "selection")
-            if self.path is not None:
-                save_candidates(self.path, self.candidates)
+            C = model.self_expression.coefficients
+            if self.folder is not None:
+                with replacing(self._kept(epoch)) as temporary:
+                    np.save(temporary, C.cpu().numpy())
+            self.look(C, epoch, "selection")
+
+    def catch_up(self, trained: int) -> None:
+        """Look at the kept C of checked epochs before ``trained`` that an earlier run passed.
+
+        Raises
+        ------
+        ValueError
+            If one is missing or damaged.
+        """
+        seen = {candidate.epoch for candidate in self.candidates}
+        for epoch in self.epochs:
+            if epoch < trained and epoch not in seen and self.folder is not None:
+                try:
+                    C = torch.from_numpy(np.load(self._kept(epoch)))
+                except (ValueError, OSError, EOFError) as error:
+                    raise ValueError(
+                        f"{self._kept(epoch)} is missing or damaged ({type(error).__name__}): remove its folder to "
+                        "start anew"
+                    ) from None
+                self.look(C.to(self.clock.device), epoch, "selection")
+        self.candidates.sort(key=lambda candidate: candidate.epoch)
+
+    def _kept(self, epoch: int) -> Path:
+        assert self.folder is not None
+        return self.folder / f"C-{epoch}.npy"
 
     def look(self, C: np.ndarray | torch.Tensor, epoch: int, phase: str) -> dict[str, Labels]:
         """Read C of one epoch, and add what comes out to the candidates."""
-        self.candidates = [c for c in self.candidates if c.epoch < epoch]  # a resumed run repeats some
         ridge = self.choose_ridge() if self.judging else None
         with self.clock(phase):
             read = {name: _read(C, self.dataset.n_clusters, r, self.seed) for name, r in self.readings.items()}

@@ -28,7 +28,7 @@ from .autoencoders import describe_autoencoders
 from .fitting import Fit, fit_baseline, fit_network, used_views
 from .records import FORMAT, environment, peak_memory_mb, thin
 
-__all__ = ["Experiment", "describe", "run_experiment", "run_id", "run_name"]
+__all__ = ["Experiment", "describe", "run_experiment", "run_id", "run_name", "training_config"]
 
 #: Settings of a method that have settings of their own.
 PARTS = {
@@ -93,9 +93,9 @@ def run_experiment(
     device : str
         "auto", "cpu" or "cuda"; baselines run on the CPU.
     checkpoint_dir : path, optional
-        Where ``AE1.pt`` and ``AE2.pt`` go, every ``checkpoint_every`` epochs, and the labels of checked epochs.
+        Where ``AE1.pt`` and ``AE2.pt`` go, every ``checkpoint_every`` epochs, and C of the checked epochs.
     resume : bool
-        Go on from those checkpoints.
+        Go on from those checkpoints; they may be of a run that only reads C otherwise.
     progress : bool
         Show bars (only where stderr is a terminal).
 
@@ -128,7 +128,7 @@ def run_experiment(
             checkpoint_dir=checkpoint_dir,
             checkpoint_every=checkpoint_every,
             resume=resume,
-            config=config,
+            config=training_config(config),
             progress=progress,
         )
     chosen = select(fit.candidates)
@@ -215,6 +215,11 @@ def describe(dataset: Dataset, method: Method | Baseline, seed: int) -> dict:
         **saved,
         "seed": seed,
     }
+
+
+def training_config(config: dict) -> dict:
+    """Return a network's description without the reading of C: what it shares with the runs that train the same."""
+    return {**config, "method": {name: value for name, value in config["method"].items() if name != "reading"}}
 
 
 def run_name(config: dict) -> str:

@@ -37,7 +37,7 @@ from ..paths import ROOT
 from ..presets import BASELINES, METHODS, preset
 from .fitting import build_model
 from .records import check_study_name
-from .run import describe, run_name
+from .run import describe, run_name, training_config
 
 __all__ = ["STUDIES", "PlannedRun", "read_study", "study_path"]
 
@@ -67,6 +67,11 @@ class PlannedRun:
     def dataset(self) -> Dataset:
         """The data that the run sees."""
         return corrupt(self.whole, **{"seed": self.seed, **self.corruption})
+
+    @property
+    def training(self) -> str:
+        """A name that the runs share which train the same network and only read its C otherwise."""
+        return self.name if isinstance(self.method, Baseline) else run_name(training_config(self.config))
 
 
 def study_path(name: str | Path) -> Path:

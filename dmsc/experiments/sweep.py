@@ -1,7 +1,7 @@
 """`dmsc sweep`: run what a study has no record of yet, one run after the other, and go on where an earlier one stopped.
 
 In ``runs/<study>/`` each run has its record ``<run>.json`` (or ``<run>.failed.json``), its log ``<run>.log``, and,
-while it lasts, a lock and checkpoints.
+while it lasts, a lock and checkpoints. Runs that only read C otherwise share the latter, and train once.
 """
 
 from __future__ import annotations
@@ -157,7 +157,8 @@ def _run_all(waiting: list[PlannedRun], state: State, device: str, retry: bool) 
     bar = tqdm(waiting, unit="run", disable=None)  # off where stderr is no terminal
     for number, run in enumerate(bar, start=1):
         count = f"[{number}/{len(waiting)}] {run.name}"
-        with _locked(state.path(run, ".lock")) as mine:
+        checkpoints = state.folder / "checkpoints" / run.training
+        with _locked(state.folder / f"{run.training}.lock") as mine:
             before = state.of([run])[run.name]  # another sweep may have been quicker
             if not mine:
                 outcome = "skipped: another sweep is at work on it"
@@ -167,14 +168,17 @@ def _run_all(waiting: list[PlannedRun], state: State, device: str, retry: bool) 
                 bar.set_description(run.name)
                 if bar.disable:
                     print(f"{count} starts", flush=True)
-                outcome = _run(run, state, device)
+                outcome = _run(run, state, device, checkpoints)
+            shared = any(later.training == run.training for later in waiting[number:])
+            if mine and not shared and state.of([run])[run.name] == "done":
+                shutil.rmtree(checkpoints, ignore_errors=True)
         with tqdm.external_write_mode():
             print(f"{count} {outcome}", flush=True)
 
 
-def _run(run: PlannedRun, state: State, device: str) -> str:
+def _run(run: PlannedRun, state: State, device: str, checkpoints: Path) -> str:
     """Run, with whatever is printed in the run's log; write the record or the note on its failure; return a line."""
-    began, checkpoints = time.monotonic(), state.folder / "checkpoints" / run.name
+    began = time.monotonic()
     _forget_peak_memory()
     with state.path(run, ".log").open("a", 1, "utf-8") as log, redirect_stdout(log), redirect_stderr(log):
         print(f"{_now()} {run.name} of study {state.study}\n{run.dataset!r}\n{run.method.source}", flush=True)
@@ -197,7 +201,6 @@ def _run(run: PlannedRun, state: State, device: str) -> str:
             return f"failed after {_passed(began)}: {problem} (see {state.path(run, '.log')})"
         print(f"{metrics_text(experiment.record)}\n{_now()} done", flush=True)
     state.path(run, FAILED).unlink(missing_ok=True)
-    shutil.rmtree(checkpoints, ignore_errors=True)
     accuracies = {reading: scores.get("acc") for reading, scores in method_scores(experiment.record).items()}
     known = "  ".join(f"{reading} {100 * acc:.1f}" for reading, acc in accuracies.items() if acc is not None)
     return f"done in {_passed(began)}" + f", ACC {known}" * bool(known)

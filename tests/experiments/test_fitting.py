@@ -1,5 +1,6 @@
 """What is fitted: each thing once, as far as it is asked for, with the time of every phase."""
 
+import dataclasses
 import math
 from collections import Counter
 from types import SimpleNamespace
@@ -273,24 +274,44 @@ def test_a_baseline_is_solved_on_unit_rows_side_by_side(data):
     assert fit.model is None and fit.histories == {} and fit.raw == {} and fit.epochs == 0
 
 
-def test_a_reader_goes_on_from_its_file(data, method, tmp_path):
-    path, C = tmp_path / "selection.npz", raw_self_expression(data.Xs)[0]
+def reader_of(data, method, folder, epochs, C):
+    reader = Reader(data, method, 0, folder=folder)
     model = SimpleNamespace(self_expression=SimpleNamespace(coefficients=torch.tensor(C)))
-    first = Reader(data, method, 0, path=path)
-    for epoch in range(1, 7):  # 2, 4 and 6 are looked at
-        first(epoch, {}, model)
-    again = Reader(data, method, 0, path=path, resume=True)
-    assert [c.epoch for c in again.candidates] == [2, 2, 4, 4, 6, 6]
-    again(4, {}, model)  # the run goes on from its fourth epoch
-    assert [c.epoch for c in again.candidates] == [2, 2, 4, 4]
-    assert Reader(data, method, 0, path=path).candidates == []  # without resume
+    for epoch in epochs:
+        reader(epoch, {}, model)
+    return reader
+
+
+def test_a_reader_catches_up_on_what_an_earlier_one_kept(data, method, tmp_path):
+    """The second goes on from the fifth of 25 epochs, of which 3, 5, 8, ... are looked at."""
+    method = dataclasses.replace(method, finetune_epochs=25)
+    C = raw_self_expression(data.Xs)[0].astype(np.float32)
+    whole = reader_of(data, method, None, range(1, 11), C).candidates
+    assert [c.epoch for c in whole] == [3, 3, 5, 5, 8, 8, 10, 10]
+    reader_of(data, method, tmp_path, range(1, 9), C)
+    again = reader_of(data, method, tmp_path, range(5, 11), C)
+    assert [c.epoch for c in again.candidates] == [5, 5, 8, 8, 10, 10]
+    again.catch_up(11)
+    for a, b in zip(again.candidates, whole, strict=True):
+        assert (a.epoch, a.reading, a.consistency, a.eigengap) == (b.epoch, b.reading, b.consistency, b.eigengap)
+        assert np.array_equal(a.labels, b.labels)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"half"])
+def test_what_was_kept_and_is_gone_or_damaged_is_one_clear_error(content, data, method, tmp_path):
+    C = raw_self_expression(data.Xs)[0]
+    reader_of(data, method, tmp_path, range(1, 7), C)
+    path = tmp_path / "C-2.npy"
+    path.unlink() if content is None else path.write_bytes(content)
+    reader = reader_of(data, method, tmp_path, (4, 6), C)
+    one_clear_error(lambda: reader.catch_up(7), ValueError, (str(path), "missing or damaged"))
 
 
 def test_labels_that_no_one_chooses_among_are_not_judged_on_the_way(data, method, tmp_path):
-    reader = Reader(data, method, 0, ("plain",), path=tmp_path / "selection.npz")
+    reader = Reader(data, method, 0, ("plain",), folder=tmp_path)
     assert reader.epochs == []
     reader(2, {}, None)
-    assert reader.candidates == [] and not (tmp_path / "selection.npz").exists()
+    assert reader.candidates == [] and not list(tmp_path.iterdir())
 
 
 def test_warm_start_is_the_closed_form(data, method):

@@ -19,6 +19,7 @@ from dmsc.experiments.tables import committed_records
 from dmsc.methods import Baseline, Method
 from dmsc.networks import Architecture, Conv
 from dmsc.presets import BASELINES, METHODS, override, preset
+from dmsc.selection import check_epochs
 from dmsc.spectral import Reading
 
 
@@ -365,7 +366,7 @@ def test_baselines_run_on_the_cpu(data, device):
 
 
 def test_a_full_disk_ends_a_run_in_one_line_and_leaves_the_last_checkpoint(data, method, tmp_path, monkeypatch):
-    """The labels of a check can't be written either: what is there is what the run goes on from."""
+    """What is there is what the run goes on from."""
     written, save = [], torch.save
 
     def full(content, file):
@@ -378,7 +379,8 @@ def test_a_full_disk_ends_a_run_in_one_line_and_leaves_the_last_checkpoint(data,
     monkeypatch.setattr(torch, "save", full)
     options = {"device": "cpu", "checkpoint_every": 7, "progress": False, "checkpoint_dir": tmp_path}
     one_clear_error(lambda: run_experiment(data, method, **options), OSError, ("AE2.pt", "disk"))
-    assert {file.name for file in tmp_path.iterdir()} == {"AE1.pt", "AE2.pt", "selection.npz"}
+    looks = {f"C-{epoch}.npy" for epoch in check_epochs(method.finetune_epochs) if epoch <= 13}
+    assert {file.name for file in tmp_path.iterdir()} == {"AE1.pt", "AE2.pt", "seconds.json", *looks}
     monkeypatch.undo()
     resumed = run_experiment(data, method, resume=True, **options)
     assert np.array_equal(resumed.coefficients, run_experiment(data, method, device="cpu", progress=False).coefficients)

@@ -15,6 +15,7 @@ import yaml
 from bad_input import one_clear_error
 
 import dmsc
+from dmsc import training
 from dmsc.data.corruption import corrupt
 from dmsc.experiments import sweep as module
 from dmsc.experiments.autoencoders import AUTHORS
@@ -297,7 +298,7 @@ def test_a_run_goes_on_from_its_checkpoint(tmp_path, folders, monkeypatch):
     sweep(path, device="cpu", **folders)
     (options,) = seen
     assert options["resume"] and options["device"] == "cpu"
-    assert options["checkpoint_dir"] == folders["store"] / "tiny" / "checkpoints" / names(path)[0]
+    assert options["checkpoint_dir"] == folders["store"] / "tiny" / "checkpoints" / read_study(path)[0].training
 
 
 class Terminal:
@@ -405,6 +406,56 @@ def test_a_sweep_that_is_killed_goes_on_to_the_same_metrics(tmp_path, folders):
     subprocess.run(command(tmp_path / "killed"), check=True, capture_output=True, cwd=ROOT)
     (whole,), (resumed,) = load_records(tmp_path / "whole"), load_records(tmp_path / "killed")
     assert resumed["metrics"] == whole["metrics"] and resumed["resumed"]
+
+
+def test_runs_that_only_read_C_otherwise_train_once(tmp_path, folders, monkeypatch):
+    """Each has the record that it has alone, training's seconds included; other settings and seeds train anew."""
+    methods = {"dsc-l2": [{}, {"pretrain_epochs": 2}, {"dim": 1, "alpha": 2.0}]}
+    path = study(tmp_path, methods=methods, settings={**TINY["settings"], "finetune_epochs": 12})
+    runs = read_study(path)
+    assert runs[0].training == runs[2].training and len({run.training for run in runs}) == 4
+    alone = {run.name: module.run_experiment(run.dataset, run.method, seed=run.seed).record for run in runs}
+    began = []
+
+    def counted(step, model, optimizer, epoch_step, *given, original=training.train_epochs, **loop):
+        def stepped():
+            began[-1][1] += 1
+            return epoch_step()
+
+        began.append([step, 0])
+        return original(step, model, optimizer, stepped, *given, **loop)
+
+    monkeypatch.setattr(training, "train_epochs", counted)
+    assert sweep(path, **folders) == 0
+    assert sum(epochs for step, epochs in began if step == "finetune") == 4 * 12
+    assert sum(epochs for step, epochs in began if step == "pretrain") == 2 * 1 + 2 * 2
+    found = {record["run"]: record for record in load_records(folders["store"] / "tiny")}
+    for name, record in found.items():
+        for part in ("metrics", "selection", "history", "label_free", "config"):
+            assert record[part] == alone[name][part]
+    first, second = found[runs[0].name], found[runs[2].name]
+    assert second["resumed"] and not first["resumed"]
+    assert second["seconds"]["finetune"] >= first["seconds"]["finetune"]
+    assert not list((folders["store"] / "tiny" / "checkpoints").iterdir())
+
+
+def test_a_training_that_another_run_needs_is_kept_until_that_is_done(tmp_path, folders, monkeypatch, capsys):
+    path = study(tmp_path, methods={"dsc-l2": [{}, {"dim": 1}]}, seeds=[0])
+    first, second = read_study(path)
+
+    def broken(dataset, method, **options):
+        if method.reading.dim == 1:
+            raise RuntimeError("no such reading")
+        return original(dataset, method, **options)
+
+    original = module.run_experiment
+    monkeypatch.setattr(module, "run_experiment", broken)
+    assert sweep(path, **folders) == 1
+    (kept,) = (folders["store"] / "tiny" / "checkpoints").iterdir()
+    assert kept.name == first.training == second.training
+    monkeypatch.undo()
+    assert sweep(path, retry=True, **folders) == 0
+    assert not kept.exists() and f"{second.name} done" in capsys.readouterr().out
 
 
 # The committed studies
