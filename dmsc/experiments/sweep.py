@@ -50,7 +50,8 @@ def sweep(
     study : path or str
         Its file, or the name of one in ``studies/``. All of it is checked before anything runs.
     dry_run : bool
-        Only list the runs: what is done, and how many minutes the others will take by the records there are.
+        Only list the runs: what is done, and how many minutes the others will take by the records there are; "shared"
+        are those that an earlier one in the list trains for.
     retry : bool
         Do runs again that failed before.
     device : str
@@ -71,13 +72,15 @@ def sweep(
     earlier = _minutes(store, results)
     counts = ", ".join(f"{count} {name}" for name, count in Counter(states.values()).items())
     print(f"{file}: {len(runs)} runs: {counts}")
+    trained = {run.training: run.name for run in reversed(waiting)}  # by the first of those that share a training
     if dry_run:
         for run in runs:
-            left = "" if states[run.name] == "done" else f"{_estimate(run, earlier)} min"
+            shared = trained.get(run.training, run.name) != run.name
+            left = "" if states[run.name] == "done" else "shared" if shared else f"{_estimate(run, earlier)} min"
             told = ", ".join([run.config.get("variant", ""), *(f"{k}={v}" for k, v in run.settings.items())])
             print(f"  {states[run.name]:<6}  {left:>9}  {run.name}  {told.removeprefix(', ')}".rstrip())
     if dry_run or waiting:
-        print(_forecast(waiting, earlier), flush=True)
+        print(_forecast(waiting, {*trained.values()}, earlier), flush=True)
     if dry_run:
         return 0
     if waiting:
@@ -140,10 +143,10 @@ def _estimate(run: PlannedRun, earlier: pd.DataFrame) -> str:
     return "?" if expected is None else f"{expected:.1f}"
 
 
-def _forecast(waiting: list[PlannedRun], earlier: pd.DataFrame) -> str:
+def _forecast(waiting: list[PlannedRun], training: set[str], earlier: pd.DataFrame) -> str:
     if not waiting:
         return "nothing to do"
-    expected = [_expected(run, earlier) for run in waiting]
+    expected = [_expected(run, earlier) for run in waiting if run.name in training]  # to read C again takes little
     known = [value for value in expected if value is not None]
     unknown = len(expected) - len(known)
     return (

@@ -408,7 +408,7 @@ def test_a_sweep_that_is_killed_goes_on_to_the_same_metrics(tmp_path, folders):
     assert resumed["metrics"] == whole["metrics"] and resumed["resumed"]
 
 
-def test_runs_that_only_read_C_otherwise_train_once(tmp_path, folders, monkeypatch):
+def test_runs_that_only_read_C_otherwise_train_once(tmp_path, folders, monkeypatch, capsys):
     """Each has the record that it has alone, training's seconds included; other settings and seeds train anew."""
     methods = {"dsc-l2": [{}, {"pretrain_epochs": 2}, {"dim": 1, "alpha": 2.0}]}
     path = study(tmp_path, methods=methods, settings={**TINY["settings"], "finetune_epochs": 12})
@@ -426,6 +426,10 @@ def test_runs_that_only_read_C_otherwise_train_once(tmp_path, folders, monkeypat
         return original(step, model, optimizer, stepped, *given, **loop)
 
     monkeypatch.setattr(training, "train_epochs", counted)
+    assert sweep(path, dry_run=True, **folders) == 0
+    printed = capsys.readouterr().out
+    assert [line.split()[3] for line in printed.splitlines() if "shared" in line] == [runs[2].name, runs[5].name]
+    assert "4 of which no record tells" in printed
     assert sweep(path, **folders) == 0
     assert sum(epochs for step, epochs in began if step == "finetune") == 4 * 12
     assert sum(epochs for step, epochs in began if step == "pretrain") == 2 * 1 + 2 * 2
