@@ -16,7 +16,7 @@ unexport MPLBACKEND
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "  PYTHON=python3.12  which Python makes .venv       JOBS=2  how many notebooks run at a time"
+	@echo "  PYTHON=python3.12  which Python makes .venv       JOBS=2  how many tests or notebooks run at a time"
 	@echo "  PIP_ARGS=...       more options for pip, e.g. '--extra-index-url URL' with the URL of PyTorch's CPU wheels"
 	@echo "  ARGS=...           more options for dmsc reproduce, table and JupyterLab, e.g. ARGS='--only 04'"
 
@@ -37,8 +37,8 @@ reproduce: env ## run every notebook into results/notebooks, with figures and a 
 
 test: export OMP_NUM_THREADS ?= 1  # small problems: a second thread mostly waits
 test: lint ## lint, unit tests, then every notebook against its stored outputs
-	$(RUN) pytest -q
-	$(RUN) pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
+	$(RUN) pytest -q -n $(JOBS) --dist worksteal
+	$(RUN) pytest -q -n $(JOBS) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
 
 lint: env ## rules, format and types
 	$(RUN) ruff check $(CODE)

@@ -23,7 +23,8 @@ from sklearn.utils import check_random_state
 from .checks import SEED_LIMIT, integer, one_of, square_matrix
 from .data import Dataset
 from .devices import resolve_device
-from .experiments.fitting import Fit, Reader, fit_baseline, fit_network
+from .experiments.fitting import Fit, fit_baseline, fit_network
+from .experiments.reader import Reader
 from .fusion import FUNCTIONS, PLACES
 from .methods import Baseline, Method
 from .presets import BASELINES, METHODS, override

@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from dmsc import baselines, estimators, load_dataset
 from dmsc.data.dataset import Dataset
 from dmsc.estimators import DMSC, DSC, LRR, SSC, SSCOMP, RidgeSelfExpression, estimate_n_clusters
-from dmsc.experiments import fitting
+from dmsc.experiments import reader
 from dmsc.experiments.fitting import fit_baseline, fit_network
 from dmsc.fusion import FUNCTIONS, PLACES
 from dmsc.metrics import clustering_accuracy, eigengap
@@ -101,8 +101,8 @@ def test_only_the_reading_that_was_asked_for_is_computed(subspaces, monkeypatch)
     """The plain one needs no penalty, no subspace affinity and no judgment of labels."""
     calls = []
     for function in ("choose_ridge", "corrected_consistency", "read_labels"):
-        original = getattr(fitting, function)
-        monkeypatch.setattr(fitting, function, lambda *a, f=function, o=original: calls.append((f, *a[2:3])) or o(*a))
+        original = getattr(reader, function)
+        monkeypatch.setattr(reader, function, lambda *a, f=function, o=original: calls.append((f, *a[2:3])) or o(*a))
     X = subspaces.Xs[0]
     SSC(4).fit(X)
     assert calls == [("read_labels", PLAIN)]

@@ -25,7 +25,8 @@ from ..selection import RULE, Candidate, select
 from ..spectral import Labels, Reading
 from ..training import History
 from .autoencoders import describe_autoencoders
-from .fitting import Fit, fit_baseline, fit_network, used_views
+from .fitting import Fit, fit_baseline, fit_network
+from .reader import used_views
 from .records import FORMAT, environment, peak_memory_mb, thin
 
 __all__ = ["Experiment", "describe", "run_experiment", "run_id", "run_name", "training_config"]

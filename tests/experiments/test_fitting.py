@@ -1,6 +1,5 @@
 """What is fitted: each thing once, as far as it is asked for, with the time of every phase."""
 
-import dataclasses
 import math
 from collections import Counter
 from types import SimpleNamespace
@@ -14,16 +13,9 @@ import dmsc
 from dmsc.baselines import ALGORITHMS
 from dmsc.data.corruption import corrupt
 from dmsc.devices import as_tensors
-from dmsc.experiments import fitting
-from dmsc.experiments.fitting import (
-    Clock,
-    Reader,
-    build_model,
-    fit_baseline,
-    fit_network,
-    start_coefficients,
-    used_views,
-)
+from dmsc.experiments import fitting, reader
+from dmsc.experiments.fitting import build_model, fit_baseline, fit_network, start_coefficients
+from dmsc.experiments.reader import used_views
 from dmsc.experiments.run import run_experiment
 from dmsc.metrics import clustering_accuracy
 from dmsc.presets import BASELINES, METHODS, preset
@@ -44,18 +36,25 @@ def method():
     return preset("affinity", "synthetic", 3, **SHORT)
 
 
+def replace_in_both(monkeypatch, name, function):
+    """Replace a function where the two modules look it up."""
+    for module in (fitting, reader):
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, function)
+
+
 @pytest.fixture
 def calls(monkeypatch):
-    """Count what is called from the module: name -> how often."""
+    """Count what is called from the modules: name -> how often."""
     counts = Counter()
     for name in ("choose_ridge", "corrected_consistency", "read_labels", "ridge_self_expression", "pretrain"):
-        original = getattr(fitting, name)
+        original = getattr(reader, name, None) or getattr(fitting, name)
 
         def counted(*given, name=name, original=original, **options):
             counts[name] += 1
             return original(*given, **options)
 
-        monkeypatch.setattr(fitting, name, counted)
+        replace_in_both(monkeypatch, name, counted)
     return counts
 
 
@@ -77,32 +76,6 @@ def test_from_the_mean_every_sample_begins_as_the_mean_of_all(data):
         Zs, Zs_hat, _ = model(as_tensors(data.Xs, "cpu", 1.0))
     for Z, Z_hat in zip(Zs, Zs_hat, strict=True):
         torch.testing.assert_close(Z_hat, Z.mean(0).expand_as(Z))
-
-
-def test_a_clock_counts_nothing_twice(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(fitting, "time", SimpleNamespace(perf_counter=lambda: now[0]))
-    clock = Clock(torch.device("cpu"))
-
-    def spend(seconds):
-        now[0] += seconds
-
-    with clock("outer"):
-        spend(1)
-        with clock("inner"):
-            spend(10)
-            with clock("innermost"):
-                spend(100)
-            spend(10)
-        spend(1)
-        with clock("inner"):
-            spend(1000)
-        with clock("outer"):  # itself, inside itself
-            spend(5)
-    spend(10_000)  # nobody's
-    with clock("outer"):
-        spend(2)
-    assert clock.seconds == {"outer": 9, "inner": 1020, "innermost": 100}
 
 
 @pytest.mark.parametrize(
@@ -146,15 +119,15 @@ def test_a_baseline_computes_what_is_asked_for(data, calls, readings, expected):
 
 def test_a_run_reads_every_c_once_with_each_reading(data, method, monkeypatch):
     """Ten epochs and the raw baseline; each affinity and each embedding is made once, and the penalty chosen once."""
-    read, counts, original = [], Counter(), fitting.read_labels
+    read, counts, original = [], Counter(), reader.read_labels
 
     def observed(C, n_clusters, reading, seed):
         read.append((np.asarray(C).tobytes(), reading))
         return original(C, n_clusters, reading, seed)
 
-    monkeypatch.setattr(fitting, "read_labels", observed)
+    monkeypatch.setattr(reader, "read_labels", observed)
     for module, name in (
-        (fitting, "choose_ridge"),
+        (reader, "choose_ridge"),
         (dmsc.spectral, "smallest_eigenpairs"),
         (dmsc.spectral, "eigenpairs"),
     ):
@@ -188,15 +161,15 @@ COSTS = {
 @pytest.fixture
 def costs(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(fitting, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(reader, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     for name, cost in COSTS.items():
-        original = getattr(fitting, name)
+        original = getattr(reader, name, None) or getattr(fitting, name)
 
         def costly(*given, cost=cost, original=original, **options):
             now[0] += cost
             return original(*given, **options)
 
-        monkeypatch.setattr(fitting, name, costly)
+        replace_in_both(monkeypatch, name, costly)
     return now
 
 
@@ -272,46 +245,6 @@ def test_a_baseline_is_solved_on_unit_rows_side_by_side(data):
     for found, right in zip(fit.labels["plain"], read_labels(fit.coefficients, 3, PLAIN, 2), strict=True):
         np.testing.assert_array_equal(found, right)
     assert fit.model is None and fit.histories == {} and fit.raw == {} and fit.epochs == 0
-
-
-def reader_of(data, method, folder, epochs, C):
-    reader = Reader(data, method, 0, folder=folder)
-    model = SimpleNamespace(self_expression=SimpleNamespace(coefficients=torch.tensor(C)))
-    for epoch in epochs:
-        reader(epoch, {}, model)
-    return reader
-
-
-def test_a_reader_catches_up_on_what_an_earlier_one_kept(data, method, tmp_path):
-    """The second goes on from the fifth of 25 epochs, of which 3, 5, 8, ... are looked at."""
-    method = dataclasses.replace(method, finetune_epochs=25)
-    C = raw_self_expression(data.Xs)[0].astype(np.float32)
-    whole = reader_of(data, method, None, range(1, 11), C).candidates
-    assert [c.epoch for c in whole] == [3, 3, 5, 5, 8, 8, 10, 10]
-    reader_of(data, method, tmp_path, range(1, 9), C)
-    again = reader_of(data, method, tmp_path, range(5, 11), C)
-    assert [c.epoch for c in again.candidates] == [5, 5, 8, 8, 10, 10]
-    again.catch_up(11)
-    for a, b in zip(again.candidates, whole, strict=True):
-        assert (a.epoch, a.reading, a.consistency, a.eigengap) == (b.epoch, b.reading, b.consistency, b.eigengap)
-        assert np.array_equal(a.labels, b.labels)
-
-
-@pytest.mark.parametrize("content", [None, b"", b"half"])
-def test_what_was_kept_and_is_gone_or_damaged_is_one_clear_error(content, data, method, tmp_path):
-    C = raw_self_expression(data.Xs)[0]
-    reader_of(data, method, tmp_path, range(1, 7), C)
-    path = tmp_path / "C-2.npy"
-    path.unlink() if content is None else path.write_bytes(content)
-    reader = reader_of(data, method, tmp_path, (4, 6), C)
-    one_clear_error(lambda: reader.catch_up(7), ValueError, (str(path), "missing or damaged"))
-
-
-def test_labels_that_no_one_chooses_among_are_not_judged_on_the_way(data, method, tmp_path):
-    reader = Reader(data, method, 0, ("plain",), folder=tmp_path)
-    assert reader.epochs == []
-    reader(2, {}, None)
-    assert reader.candidates == [] and not list(tmp_path.iterdir())
 
 
 def test_warm_start_is_the_closed_form(data, method):

@@ -12,7 +12,7 @@ from bad_input import by_name, one_clear_error
 import dmsc
 from dmsc.correlation import Correlation
 from dmsc.data import load_dataset
-from dmsc.experiments import fitting
+from dmsc.experiments import fitting, reader
 from dmsc.experiments import run as experiment
 from dmsc.experiments.run import describe, run_experiment, run_id, run_name
 from dmsc.experiments.tables import committed_records
@@ -91,7 +91,7 @@ def test_interrupted_run_resumes_to_the_same_metrics(data, method, tmp_path, mon
     """Killed before fine-tuning, in its midst (between two checks of the labels), and when it was done."""
     expected = run_experiment(data, method, device="cpu", progress=False)
     folder = tmp_path / "checkpoints"
-    module = experiment if function == "select" else fitting
+    module = {"select": experiment, "corrected_consistency": reader}.get(function, fitting)
     original, left = getattr(module, function), iter(range(calls))
 
     def killed(*args, **kwargs):
