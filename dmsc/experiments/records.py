@@ -8,6 +8,7 @@ per dataset, ``<dataset>.jsonl``, with one record a line, sorted by the names of
 from __future__ import annotations
 
 import fcntl
+import functools
 import json
 import os
 import platform
@@ -84,7 +85,7 @@ def environment() -> dict:
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "versions": versions,
-        "git": _git_state(),
+        "git": dict(_git_state()),
     }
 
 
@@ -98,6 +99,7 @@ def show_versions(device: str = "auto") -> None:
     print(f"device: {name}")
 
 
+@functools.cache  # the code of this process was loaded by now: a checkout may move on while a sweep lasts
 def _git_state() -> dict:
     def git(*arguments: str) -> str | None:
         try:

@@ -113,7 +113,7 @@ def run_experiment(
     if isinstance(method, Baseline) and str(device) not in ("auto", "cpu"):
         raise ValueError(f"{method.name} is a baseline, for the CPU only, not for {str(device)!r}: use 'auto' or 'cpu'")
     device = torch.device("cpu") if isinstance(method, Baseline) else resolve_device(device)
-    config, began_in = describe(dataset, method, seed), environment()  # now: a checkout may move on during a run
+    config, began_in = describe(dataset, method, seed), environment()
     resume = resume and checkpoint_dir is not None and any(Path(checkpoint_dir).glob("AE?.pt"))
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

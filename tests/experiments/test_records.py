@@ -2,6 +2,7 @@
 
 import json
 import re
+import types
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -264,6 +265,18 @@ def test_environment_can_be_written_down():
     found = json.loads(json.dumps(environment()))
     assert found["versions"]["numpy"] == np.__version__
     assert set(found["git"]) == {"commit", "modified"}
+
+
+def test_the_commit_is_that_of_the_code_that_the_process_began_with(monkeypatch):
+    """A checkout that moves on, or is edited, during a long sweep changes nothing of what runs."""
+    module._git_state.cache_clear()
+    answers = iter([" M dmsc/model.py", "a" * 40, "", "b" * 40])
+    told = types.SimpleNamespace
+    monkeypatch.setattr(module.subprocess, "run", lambda *given, **options: told(stdout=next(answers) + "\n"))
+    try:
+        assert environment()["git"] == environment()["git"] == {"commit": "a" * 40, "modified": True}
+    finally:
+        module._git_state.cache_clear()
 
 
 def test_versions_and_device_are_a_line_each(capsys):
