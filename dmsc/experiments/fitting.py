@@ -156,7 +156,7 @@ def fit_network(
         raise ValueError("solver='scale-path' needs every view of every sample: use solver='adam' with masks")
     folder = None if checkpoint_dir is None else Path(checkpoint_dir)
     reader = Reader(dataset, method, seed, readings, device, folder)
-    clock, spent = reader.clock, folder and folder / "seconds.json"
+    clock, spent = reader.clock, folder and folder / "seconds.txt"  # not .json: those are records
     if spent and resume:
         clock.go_on(spent)
     loop: dict[str, Any] = {"checkpoint_every": checkpoint_every, "resume": resume, "config": config}

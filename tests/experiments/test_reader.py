@@ -91,7 +91,7 @@ def test_a_clock_counts_nothing_twice(monkeypatch):
 
 
 def test_a_clock_goes_on_from_what_training_took_before(tmp_path):
-    path, first = tmp_path / "new" / "seconds.json", Clock(torch.device("cpu"))
+    path, first = tmp_path / "new" / "seconds.txt", Clock(torch.device("cpu"))
     first.go_on(path)
     assert first.seconds == {}
     first.seconds |= {"setup": 1.0, "pretrain": 20.0}

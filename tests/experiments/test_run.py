@@ -380,7 +380,7 @@ def test_a_full_disk_ends_a_run_in_one_line_and_leaves_the_last_checkpoint(data,
     options = {"device": "cpu", "checkpoint_every": 7, "progress": False, "checkpoint_dir": tmp_path}
     one_clear_error(lambda: run_experiment(data, method, **options), OSError, ("AE2.pt", "disk"))
     looks = {f"C-{epoch}.npy" for epoch in check_epochs(method.finetune_epochs) if epoch <= 13}
-    assert {file.name for file in tmp_path.iterdir()} == {"AE1.pt", "AE2.pt", "seconds.json", *looks}
+    assert {file.name for file in tmp_path.iterdir()} == {"AE1.pt", "AE2.pt", "seconds.txt", *looks}
     monkeypatch.undo()
     resumed = run_experiment(data, method, resume=True, **options)
     assert np.array_equal(resumed.coefficients, run_experiment(data, method, device="cpu", progress=False).coefficients)
