@@ -22,7 +22,7 @@ from .correlation import Correlation, correlation_deficit
 from .model import SubspaceNetwork
 from .self_expression import coefficients_norm, express
 
-__all__ = ["LossWeights", "finetuning_terms", "repeat_last", "weighted_squared_error"]
+__all__ = ["LossWeights", "finetuning_terms", "repeat_last", "view_weights", "weighted_squared_error"]
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,7 @@ class LossWeights:
     def __post_init__(self) -> None:
         one_of("norm", self.norm, (1, 2))
         for field in ("reconstruction", "self_expression"):
-            value = getattr(self, field)
-            value = (value,) if isinstance(value, Real) else tuple(value)
-            if not value or not all(isinstance(w, Real) and float(w) >= 0 for w in value):
-                raise ValueError(f"{field} needs at least one weight, none negative, got {value!r}")
-            object.__setattr__(self, field, value)
+            object.__setattr__(self, field, view_weights(field, getattr(self, field)))
         for field in ("lambda_regularization", "lambda_self_expression"):
             if not isinstance(getattr(self, field), Real) or not getattr(self, field) >= 0:
                 raise ValueError(f"{field} must be non-negative, got {getattr(self, field)!r}")
@@ -78,6 +74,14 @@ class LossWeights:
                 f"norm={self.norm} and {lambdas}: train C instead (solver='adam', a number for coefficients_init)"
             )
         return lambdas[0] / lambdas[1]
+
+
+def view_weights(name: str, value: float | Sequence[float]) -> tuple[float, ...]:
+    """Return weights of views as a tuple, or say what is wrong with them."""
+    weights = (value,) if isinstance(value, Real) else tuple(value)  # type: ignore[arg-type]
+    if not weights or not all(isinstance(w, Real) and float(w) >= 0 for w in weights):
+        raise ValueError(f"{name} needs at least one weight, none negative, got {weights!r}")
+    return weights  # type: ignore[return-value]
 
 
 def repeat_last(weights: Sequence[float], count: int) -> list[float]:

@@ -9,7 +9,7 @@ from .checks import integer, one_of, positive_number
 from .correlation import Correlation
 from .devices import PRECISIONS
 from .fusion import FUNCTIONS, PLACES
-from .losses import LossWeights
+from .losses import LossWeights, view_weights
 from .networks import Architecture
 from .spectral import PLAIN, Reading
 from .training import SCHEDULES, WAYS
@@ -154,7 +154,7 @@ class Method:
 class Baseline:
     """A classical method: no network, one matrix of coefficients from the raw features.
 
-    Views are scaled to unit rows and put side by side.
+    Views are scaled to unit rows, weighted, and put side by side.
 
     Parameters
     ----------
@@ -166,6 +166,8 @@ class Baseline:
         Of that function, all that may be changed.
     reading : Reading
         As in `Method`: that of the dataset's networks.
+    weights : tuple of float
+        v_m, of the view's squared errors, as a network's latents have them; the last one repeats.
     """
 
     name: str
@@ -173,9 +175,11 @@ class Baseline:
     algorithm: str
     parameters: dict = field(default_factory=dict)
     reading: Reading = Reading()
+    weights: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
         _check_parts(self, parameters=dict, reading=Reading)
+        object.__setattr__(self, "weights", view_weights("weights", self.weights))
 
     @property
     def readings(self) -> dict[str, Reading]:

@@ -90,6 +90,8 @@ CASES = [
     ("precision", lambda: method(precision="fp8"), ValueError, ("precision", "'fp8'")),
     ("tolerance", lambda: method(finetune_tolerance=0), ValueError, ("finetune_tolerance", "got 0")),
     ("baseline's parameters", lambda: Baseline("b", "s", "ssc", [1]), TypeError, ("parameters", "dict", "[1]")),
+    ("baseline's weights", lambda: Baseline("b", "s", "ssc", weights=(1, -1)), ValueError, ("weights", "(1, -1)")),
+    ("baseline without weights", lambda: Baseline("b", "s", "ssc", weights=()), ValueError, ("weights", "()")),
     ("baseline's reading", lambda: Baseline("b", "s", "ssc", reading=None), TypeError, ("reading", "Reading", "None")),
 ]
 

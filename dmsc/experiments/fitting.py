@@ -210,12 +210,14 @@ def fit_network(
 
 
 def fit_baseline(dataset: Dataset, method: Baseline, *, seed: int = 0, readings: Sequence[str] = READINGS) -> Fit:
-    """Solve a classical method on the raw views, scaled to unit rows and put side by side; read labels off its C."""
+    """Solve a classical method on the raw views, unit rows weighted and put side by side; read labels off its C."""
     device = torch.device("cpu")  # the solvers know nothing else
     check_memory(dataset.n_samples, device, readings)
     reader = Reader(dataset, method, seed, readings, device)
     with reader.clock("solve"):
-        C = ALGORITHMS[method.algorithm](reader.X, n_clusters=dataset.n_clusters, seed=seed, **method.parameters)
+        weights = repeat_last(method.weights, len(reader.rows))
+        X = np.hstack([w**0.5 * rows for w, rows in zip(weights, reader.rows, strict=True)])  # (N, sum of D)
+        C = ALGORITHMS[method.algorithm](X, n_clusters=dataset.n_clusters, seed=seed, **method.parameters)
     labels = reader.read(C)
     return Fit(C, labels, reader.candidates, {}, reader.ridge, {}, reader.clock.seconds)
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 import numpy as np
 import pandas as pd
 
-from ..methods import Method
+from ..methods import Baseline, Method
 from ..presets import BASELINES, METHODS, preset
 from .records import BEST, METRICS, READINGS, RESULTS, load_records, records_frame
 
@@ -167,11 +167,10 @@ def settings_of(record: dict) -> dict[str, str]:
 
 
 def _unstated(method: dict) -> dict:
-    """Return the settings of a network that there were none of yet when it ran, as they were: their defaults."""
-    if "algorithm" in method:
-        return {}
-    plain = (str, int, float, bool, type(None))
-    return {f.name: f.default for f in fields(Method) if f.name not in method and isinstance(f.default, plain)}
+    """Return the settings that there were none of yet when a method ran, as they were: their defaults."""
+    known = fields(Baseline if "algorithm" in method else Method)
+    plain = (str, int, float, bool, tuple, type(None))
+    return {f.name: f.default for f in known if f.name not in method and isinstance(f.default, plain)}
 
 
 def _tell_apart(rows: list[dict]) -> None:

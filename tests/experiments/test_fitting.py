@@ -244,6 +244,9 @@ def test_a_baseline_is_solved_on_unit_rows_side_by_side(data):
     np.testing.assert_allclose(fit.coefficients, expected, atol=1e-10)
     for found, right in zip(fit.labels["plain"], read_labels(fit.coefficients, 3, PLAIN, 2), strict=True):
         np.testing.assert_array_equal(found, right)
+    weighted = fit_baseline(data, preset("ridge", "synthetic", 3, ridge=0.3, weights=(3, 0.5)))
+    expected = ridge_self_expression(unit_rows(data.Xs), 0.3, weights=(3, 0.5)).numpy()
+    np.testing.assert_allclose(weighted.coefficients, expected, atol=1e-10)
     assert fit.model is None and fit.histories == {} and fit.raw == {} and fit.epochs == 0
 
 

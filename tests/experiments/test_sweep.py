@@ -23,7 +23,7 @@ from dmsc.experiments.records import RESULTS, load_records, move_to_study
 from dmsc.experiments.run import run_id
 from dmsc.experiments.studies import STUDIES, read_study, study_path
 from dmsc.experiments.sweep import sweep
-from dmsc.methods import Method
+from dmsc.methods import Baseline, Method
 from dmsc.paths import ROOT
 from dmsc.presets import preset
 
@@ -477,10 +477,10 @@ def test_committed_studies_are_valid_and_have_the_records_that_are_committed(pat
     folder = Path(RESULTS) / path.stem
     committed = {record["run"]: record["config"] for record in (load_records(folder) if folder.is_dir() else [])}
     assert set(committed) <= set(runs)
-    defaults = {field.name: field.default for field in fields(Method)}
+    defaults = {field.name: field.default for kind in (Method, Baseline) for field in fields(kind)}
     for name, config in committed.items():
         for described in (config, runs[name]):
             described["method"].pop("source")  # prose may change
         added = set(runs[name]["method"]) - set(config["method"])  # settings that there were none of yet
-        config["method"] |= {setting: defaults[setting] for setting in added}
+        config["method"] |= json.loads(json.dumps({setting: defaults[setting] for setting in added}))
         assert config == runs[name]
