@@ -14,6 +14,7 @@ import pandas as pd
 from ..methods import Baseline, Method
 from ..presets import BASELINES, METHODS, preset
 from .records import BEST, METRICS, READINGS, RESULTS, load_records, records_frame
+from .run import run_name
 
 __all__ = [
     "PUBLISHED",
@@ -136,10 +137,14 @@ def summarize(records: list[dict]) -> list[dict]:
 
 
 def _group(record: dict) -> str:
-    """Return what the runs of one row share, as text: all of the configuration but the seed, and the device."""
-    seeded = ("seed", "data_digest") if record["config"].get("variant") else ("seed",)  # corruption has a seed, too
-    config = {key: value for key, value in record["config"].items() if key not in seeded}
-    return json.dumps([config, record["device"], record["finetune_epochs_of_paper"]], sort_keys=True)
+    """Return what the runs of one row share, as text: the device, and the configuration but for the seed.
+
+    Settings that there were none of yet when a run was done count as their defaults, as in `run_name`.
+    """
+    config = {**record["config"], "seed": "any"}
+    if config.get("variant"):
+        config.pop("data_digest", None)  # corruption has a seed, too
+    return json.dumps([run_name(config), record["device"], record["finetune_epochs_of_paper"]])
 
 
 def _place(row: dict) -> tuple:

@@ -70,6 +70,18 @@ def test_mean_and_std_over_every_seed():
     assert summarize([]) == []
 
 
+def test_runs_from_before_a_setting_share_a_row_with_those_that_state_its_default():
+    """Of a network and of a baseline; another value is another row."""
+    (row,) = summarize([changed(0, 0.5), changed(1, 0.7, schedule="constant", source="in other words")])
+    assert row["seeds"] == 2
+    stated = baseline(1, 0.7)
+    stated["config"]["method"]["weights"] = [1.0]
+    (row,) = summarize([baseline(0, 0.5), stated])
+    assert row["seeds"] == 2
+    stated["config"]["method"]["weights"] = [3.0, 0.5]
+    assert len(summarize([baseline(0, 0.5), stated])) == 2
+
+
 def test_pages_find_the_committed_runs_of_a_method_and_the_first_study_wins(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "RESULTS", tmp_path)
     assert committed_records("affinity") == []  # no study yet
