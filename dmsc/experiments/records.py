@@ -120,10 +120,7 @@ def thin(history: dict[str, list[float]], points: int = 50) -> dict[str, list[fl
         return {}
     length = len(next(iter(history.values())))
     kept = sorted({*np.linspace(0, length - 1, min(points, length)).round().astype(int).tolist()})
-    return {
-        "epoch": [i + 1 for i in kept],
-        **{name: [values[i] for i in kept] for name, values in history.items()},
-    }
+    return {"epoch": [i + 1 for i in kept]} | {name: [values[i] for i in kept] for name, values in history.items()}
 
 
 def peak_memory_mb(device: torch.device) -> float:
