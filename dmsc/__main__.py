@@ -85,21 +85,18 @@ def run(arguments: argparse.Namespace) -> int:
             raise ValueError(f"{path} exists, but its coefficients were not kept: add --overwrite to run it again")
         print(f"{metrics_text(load_records(path)[0])}\nthis very run is done (--overwrite repeats it): {path}")
         return 0
-    checkpoints = Path(arguments.checkpoints) / name
     experiment = run_experiment(
         dataset,
         method,
         seed=arguments.seed,
         device=arguments.device,
-        checkpoint_dir=checkpoints,
+        checkpoint_dir=Path(arguments.checkpoints) / name,
         checkpoint_every=arguments.checkpoint_every,
         resume=arguments.resume,
     )
     if export:
         save_coefficients(export, experiment.coefficients, experiment.labels["paper"])
     save_record(experiment.record, path)
-    for look in checkpoints.glob("C-*.npy"):
-        look.unlink()  # N x N each, and there is nothing left to go on with
     print(f"{metrics_text(experiment.record)}\nrecord: {path}")
     return 0
 

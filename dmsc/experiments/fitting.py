@@ -157,8 +157,7 @@ def fit_network(
     folder = None if checkpoint_dir is None else Path(checkpoint_dir)
     reader = Reader(dataset, method, seed, readings, device, folder)
     clock, spent = reader.clock, folder and folder / "seconds.txt"  # not .json: those are records
-    if spent and resume:
-        clock.go_on(spent)
+    earlier = clock.go_on(spent) if spent and resume else {}
     loop: dict[str, Any] = {"checkpoint_every": checkpoint_every, "resume": resume, "config": config}
     loop |= {"progress": progress, "schedule": method.schedule, "precision": method.precision}
     with clock("setup"):
@@ -184,7 +183,7 @@ def fit_network(
             **loop,
         )
         pretrain_error = _relative_reconstruction_error(model, Xs, masks)
-    if spent:
+    if spent and "finetune" not in earlier:
         clock.keep(spent)
     options: dict[str, Any] = {"epochs": method.finetune_epochs, "learning_rate": method.learning_rate}
     options |= {"weights": method.loss, "checkpoint": folder and folder / "AE2.pt", "callback": reader, **loop}
@@ -198,7 +197,9 @@ def fit_network(
             options |= {"correlation": method.correlation, "tolerance": method.finetune_tolerance}
             options |= {"network_learning_rate": method.network_learning_rate}
             second = train(model, Xs, masks=masks, **options)
-    if spent:
+    if "finetune" in earlier:  # trained to the end before
+        clock.seconds |= earlier
+    elif spent:
         clock.keep(spent)
     histories, trained = {"pretrain": first, "finetune": second}, len(second.get("loss", ()))
     if resume:

@@ -45,10 +45,11 @@ class Clock:
         training = {phase: self.seconds[phase] for phase in ("pretrain", "finetune") if phase in self.seconds}
         write_text(path, json.dumps(training) + "\n")
 
-    def go_on(self, path: Path) -> None:
-        """Begin from what `keep` wrote; from nothing if there is no such file."""
-        if path.exists():
-            self.seconds |= json.loads(path.read_text(encoding="utf-8"))
+    def go_on(self, path: Path) -> dict[str, float]:
+        """Begin from what `keep` wrote, and return it; nothing if there is no such file."""
+        earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        self.seconds |= earlier
+        return earlier
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
@@ -150,6 +151,7 @@ class Reader:
 
     def look(self, C: np.ndarray | torch.Tensor, epoch: int, phase: str) -> dict[str, Labels]:
         """Read C of one epoch, and add what comes out to the candidates."""
+        self.candidates = [c for c in self.candidates if c.epoch != epoch]  # training may end at a checked epoch
         ridge = self.choose_ridge() if self.judging else None
         with self.clock(phase):
             read = {name: _read(C, self.dataset.n_clusters, r, self.seed) for name, r in self.readings.items()}

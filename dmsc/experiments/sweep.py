@@ -26,7 +26,7 @@ from tqdm import tqdm
 from ..devices import precision, resolve_device
 from ..methods import Baseline, Method
 from ..paths import write_text
-from .records import FAILED, RESULTS, RUNS, load_records, method_scores, records_frame, save_record
+from .records import FAILED, RESULTS, RUNS, environment, load_records, method_scores, records_frame, save_record
 from .run import run_experiment
 from .studies import PlannedRun, read_study, study_path
 from .tables import family_table, metrics_text
@@ -59,6 +59,7 @@ def sweep(
     store, results : path
         Where runs are written (into a folder of the study's name), and where committed studies are.
     """
+    environment()  # the code is loaded now: the records will name the commit of this moment
     file = study_path(study)
     runs = read_study(file)
     used = resolve_device(device)
@@ -75,7 +76,7 @@ def sweep(
     trained = {run.training: run.name for run in reversed(waiting)}  # by the first of those that share a training
     if dry_run:
         for run in runs:
-            shared = trained.get(run.training, run.name) != run.name
+            shared = states[run.name] != "done" and trained.get(run.training, run.name) != run.name
             left = "" if states[run.name] == "done" else "shared" if shared else f"{_estimate(run, earlier)} min"
             told = ", ".join([run.config.get("variant", ""), *(f"{k}={v}" for k, v in run.settings.items())])
             print(f"  {states[run.name]:<6}  {left:>9}  {run.name}  {told.removeprefix(', ')}".rstrip())
@@ -85,7 +86,7 @@ def sweep(
         return 0
     if waiting:
         state.folder.mkdir(parents=True, exist_ok=True)
-        _run_all(waiting, state, device, retry)
+        _run_all(waiting, runs, state, device, retry)
     return _conclude(runs, state)
 
 
@@ -155,7 +156,7 @@ def _forecast(waiting: list[PlannedRun], training: set[str], earlier: pd.DataFra
     )
 
 
-def _run_all(waiting: list[PlannedRun], state: State, device: str, retry: bool) -> None:
+def _run_all(waiting: list[PlannedRun], runs: list[PlannedRun], state: State, device: str, retry: bool) -> None:
     began = time.time()
     bar = tqdm(waiting, unit="run", disable=None)  # off where stderr is no terminal
     for number, run in enumerate(bar, start=1):
@@ -164,7 +165,7 @@ def _run_all(waiting: list[PlannedRun], state: State, device: str, retry: bool) 
         with _locked(state.folder / f"{run.training}.lock") as mine:
             before = state.of([run])[run.name]  # another sweep may have been quicker
             if not mine:
-                outcome = "skipped: another sweep is at work on it"
+                outcome = "skipped: another sweep is at work on it, or on its training"
             elif before == "done" or (before == "failed" and (not retry or state.failed_since(run, began))):
                 outcome = f"skipped: another sweep did it ({before})"
             else:
@@ -172,8 +173,8 @@ def _run_all(waiting: list[PlannedRun], state: State, device: str, retry: bool) 
                 if bar.disable:
                     print(f"{count} starts", flush=True)
                 outcome = _run(run, state, device, checkpoints)
-            shared = any(later.training == run.training for later in waiting[number:])
-            if mine and not shared and state.of([run])[run.name] == "done":
+            sharing = [other for other in runs if other.training == run.training]
+            if mine and {*state.of(sharing).values()} == {"done"}:
                 shutil.rmtree(checkpoints, ignore_errors=True)
         with tqdm.external_write_mode():
             print(f"{count} {outcome}", flush=True)
