@@ -27,7 +27,7 @@ from .experiments.fitting import Fit, fit_baseline, fit_network
 from .experiments.reader import Reader
 from .fusion import FUNCTIONS, PLACES
 from .methods import Baseline, Method
-from .presets import BASELINES, METHODS, override
+from .presets import BASELINES, override, preset
 from .selection import select
 from .spectral import READINGS, Reading, build_affinity, spectral_embedding
 
@@ -132,7 +132,7 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
         self.coefficients_, self.history_ = fit.coefficients, fit.histories
         self.affinity_matrix_ = labels[chosen.reading].affinity
         if fit.model is not None:
-            self.model_ = fit.model
+            self.model_, self.chosen_ = fit.model, fit.chosen
         return self
 
     def _reading_options(self) -> dict:
@@ -184,7 +184,9 @@ class _Network(_SubspaceClusterer):
     finetune_epochs: int = 100
     learning_rate: float = 1e-3
     lambda_regularization: float = 1.0
-    lambda_self_expression: float = 1.0
+    lambda_self_expression: float = 10.0
+    scale: str = "auto"
+    n_neighbors: int | str | None = "auto"
     settings: dict | None = None
     device: str = "auto"
     progress: bool = False
@@ -198,7 +200,8 @@ class _Network(_SubspaceClusterer):
                 "reading_options"
             )
         names = ("pretrain_epochs", "finetune_epochs", "learning_rate", "lambda_regularization")
-        return override(method, **settings, **{name: own[name] for name in (*names, "lambda_self_expression")})
+        names += ("lambda_self_expression", "scale", "n_neighbors")
+        return override(method, **{**settings, **{name: own[name] for name in names}})
 
     def _solve(self, dataset: Dataset, method: Method, seed: int, readings: Sequence[str]) -> Fit:
         device = resolve_device(self.device)
@@ -225,8 +228,13 @@ class DSC(_SingleView, _Network):
     learning_rate : float
         Adam's.
     lambda_regularization, lambda_self_expression : float
-        lambda_1 of ‖C‖_p^p and lambda_2 of ‖Z - C Z‖²_F. The terms are sums over samples and features: what is good
-        depends on N and on the scale of X.
+        lambda_1 of ‖C‖_p^p and lambda_2 of ‖Z - C Z‖²_F, relative to ‖Z‖²_F / N: they mean the same for any N, any
+        number of features and any units (``settings={"relative": False}`` for the papers' sums).
+    scale : {"auto", "unit", "standard", "tf-idf", "none"}
+        What the views are brought to, see `dmsc.scaling.scale_view`; "auto" chooses without labels, see
+        `dmsc.experiments.scaling.choose_scale`; "none" is for the papers' weights, which depend on the units.
+    n_neighbors : int, "auto" or None
+        Let C be between so many nearest neighbors only; None, as in the papers: between all samples.
     settings : dict, optional
         Any other setting that `dmsc.presets.override` knows: ``dense`` or ``convolutions`` (the network),
         ``input_scale``, ``coefficients_init``, ...
@@ -260,6 +268,8 @@ class DSC(_SingleView, _Network):
         The trained network.
     n_clusters_ : int
         K, given or estimated.
+    chosen_ : dict
+        ``scale`` and ``n_neighbors``, where they were chosen.
     candidate_ : dmsc.selection.Candidate
         Where the labels are from: epoch, reading and, if chosen by it, subspace consistency.
     n_features_in_, feature_names_in_
@@ -282,7 +292,7 @@ class DSC(_SingleView, _Network):
     norm: int = 2
 
     def _description(self) -> Method:
-        return self._configure(METHODS[f"dsc-l{int(one_of('norm', self.norm, (1, 2)))}"])
+        return self._configure(preset(f"dsc-l{int(one_of('norm', self.norm, (1, 2)))}", "", 1))
 
 
 @dataclass(eq=False, repr=False)
@@ -338,7 +348,7 @@ class DMSC(_Network):
         one_of("fusion", self.fusion, (*PLACES, "affinity", "cmsc-dcca"))
         one_of("fusion_function", self.fusion_function, FUNCTIONS)
         spatial = self.fusion in PLACES
-        return self._configure(METHODS[f"{self.fusion}-{self.fusion_function}" if spatial else self.fusion])
+        return self._configure(preset(f"{self.fusion}-{self.fusion_function}" if spatial else self.fusion, "", 1))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

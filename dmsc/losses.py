@@ -6,7 +6,12 @@ CMSC-DCCA adds the correlation term of `dmsc.correlation`. A sample without a vi
 errors.
 
 No term carries a factor 1/2. Where a paper or its code has one, the preset's weight is halved (see ``presets.py``).
-Sums run over all samples and pixels, as in the papers: the weights depend on N and on the scale of the inputs.
+Sums run over all samples and pixels, as in the papers: the weights depend on N and on the scale of the inputs. With
+``relative`` weights each error is divided by the mean squared length of what it is an error of,
+
+    L = Σ_m w_m ‖X_m - X̂_m‖²_F / s(X_m)  +  λ₁ ‖C‖_p^p  +  λ₂ Σ_l v_l ‖Z_l - C Z_l‖²_F / s(Z_l),    s(X) = ‖X‖²_F / N
+
+and they mean the same for any N, any number of features and any unit: all terms are N times a number about 1 or below.
 """
 
 from __future__ import annotations
@@ -22,7 +27,9 @@ from .correlation import Correlation, correlation_deficit
 from .model import SubspaceNetwork
 from .self_expression import coefficients_norm, express
 
-__all__ = ["LossWeights", "finetuning_terms", "repeat_last", "view_weights", "weighted_squared_error"]
+__all__ = [
+    "LossWeights", "finetuning_terms", "mean_squared_length", "repeat_last", "view_weights", "weighted_squared_error",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,9 @@ class LossWeights:
         lambda_1 and lambda_2.
     norm : {1, 2}
         p: DSC-Net-L1 or DSC-Net-L2.
+    relative : bool
+        Divide each error by its target's mean squared length. The papers don't; it is the default for data of one's
+        own.
 
     References
     ----------
@@ -49,6 +59,7 @@ class LossWeights:
     lambda_regularization: float = 1.0
     lambda_self_expression: float = 1.0
     norm: int = 2
+    relative: bool = False
 
     def __post_init__(self) -> None:
         one_of("norm", self.norm, (1, 2))
@@ -91,14 +102,27 @@ def repeat_last(weights: Sequence[float], count: int) -> list[float]:
     return [*weights, *[weights[-1]] * (count - len(weights))]
 
 
+def mean_squared_length(T: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """Return ‖T‖²_F / N over the samples that have the view; those that lack it have rows of zeros."""
+    n_samples = len(T) if mask is None else mask.sum()
+    return (T.square().sum() / n_samples).clamp(min=torch.finfo(T.dtype).tiny)
+
+
 def weighted_squared_error(
     targets: Sequence[torch.Tensor],
     outputs: Sequence[torch.Tensor],
     weights: Sequence[float],
     masks: Sequence[torch.Tensor] | None = None,
+    relative: bool = False,
 ) -> torch.Tensor:
-    """Return sum_m w_m ||target_m - output_m||_F^2 over samples that have view m; the last weight repeats."""
+    """Return sum_m w_m ||target_m - output_m||_F^2 over samples that have view m; the last weight repeats.
+
+    If ``relative``, each is divided by the target's `mean_squared_length`.
+    """
     weights = repeat_last(weights, len(targets))
+    if relative:
+        sizes = map(mean_squared_length, targets, masks or [None] * len(targets))
+        weights = [w / size for w, size in zip(weights, sizes, strict=True)]  # type: ignore[misc]
     if masks is not None:
         targets, outputs = ([T[mask] for T, mask in zip(Ts, masks, strict=True)] for Ts in (targets, outputs))
     return sum(  # type: ignore[return-value]
@@ -142,9 +166,9 @@ def finetuning_terms(
     C = model.self_expression.matrix() if solve is None else solve(Zs)  # (N, N)
     Zs_hat = express(C, Zs)  # C Z
     Xs_hat = model.decode(Zs_hat)
-    residual = weighted_squared_error(Zs, Zs_hat, weights.self_expression, model.latent_masks(masks))
+    residual = weighted_squared_error(Zs, Zs_hat, weights.self_expression, model.latent_masks(masks), weights.relative)
     terms = {
-        "reconstruction": weighted_squared_error(Xs, Xs_hat, weights.reconstruction, masks),
+        "reconstruction": weighted_squared_error(Xs, Xs_hat, weights.reconstruction, masks, weights.relative),
         "regularization": weights.lambda_regularization * coefficients_norm(C, weights.norm),
         "self_expression": weights.lambda_self_expression * residual,
     }

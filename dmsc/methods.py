@@ -11,6 +11,7 @@ from .devices import PRECISIONS
 from .fusion import FUNCTIONS, PLACES
 from .losses import LossWeights, view_weights
 from .networks import Architecture
+from .scaling import SCALES
 from .spectral import PLAIN, Reading
 from .training import SCHEDULES, WAYS
 
@@ -40,12 +41,19 @@ class Method:
         How maps are joined, in early, intermediate and late fusion.
     architecture, loss, reading : Architecture, LossWeights, Reading
         Networks, loss weights, and how the paper reads labels off C.
+    scale : {"none", "unit", "standard", "tf-idf", "auto"}
+        What the views are brought to first, see `dmsc.scaling`; "auto" chooses without labels, see
+        `dmsc.experiments.scaling.choose_scale`. The papers' weights only mean something at their own scale, "none".
     input_scale : float
-        Factor on the inputs; the papers' weights only mean something at their scale.
+        Factor on the inputs, after that.
+    n_neighbors : int, "auto" or None
+        Let C differ from 0 only between a sample and so many nearest neighbors of it (by the cosine, over all views as
+        they are scaled), see `dmsc.self_expression.local_self_expression`. None, as in the papers: everywhere. "auto"
+        is chosen without labels, as the scale is.
     coefficients_init : float, "mean", "closed-form" or "warm"
         Start of C: a constant, as in the papers; the constant 1 / N, with which C Z begins as the mean of the latents;
         the closed form on the pre-trained latents with the loss' own penalty; or, warm, the closed form on unit rows of
-        the latents, with a zero diagonal and a penalty chosen without labels.
+        the latents, with a zero diagonal and a penalty chosen without labels, or a fixed one among ``n_neighbors``.
     zero_diagonal : bool
         Whether C works without its diagonal.
     pretrained : str or None
@@ -83,7 +91,9 @@ class Method:
     architecture: Architecture = Architecture()
     loss: LossWeights = LossWeights()
     reading: Reading = Reading()
+    scale: str = "none"
     input_scale: float = 1.0
+    n_neighbors: int | str | None = None
     coefficients_init: float | str = 1e-4
     zero_diagonal: bool = False
     pretrained: str | None = None
@@ -113,7 +123,20 @@ class Method:
             integer("pretrain_batch_size", self.pretrain_batch_size, 1)
         positive_number("learning_rate", self.learning_rate)
         positive_number("input_scale", self.input_scale)
-        choices = {"solver": SOLVERS, "schedule": SCHEDULES, "precision": PRECISIONS, "pretrain_through": WAYS}
+        if self.n_neighbors not in (None, "auto"):
+            integer("n_neighbors", self.n_neighbors, 1)
+        if self.solver != "adam" and (self.n_neighbors is not None or self.loss.relative):
+            raise ValueError(
+                f"n_neighbors and relative weights are for solver='adam', not for {self.solver!r}: "
+                "set n_neighbors=None and relative=False"
+            )
+        choices = {
+            "scale": (*SCALES, "auto"),
+            "solver": SOLVERS,
+            "schedule": SCHEDULES,
+            "precision": PRECISIONS,
+            "pretrain_through": WAYS,
+        }
         for field_name, known in choices.items():
             one_of(field_name, getattr(self, field_name), known)
         if self.pretrain_through == "coefficients" and self.pretrain_batch_size is not None:

@@ -64,8 +64,9 @@ class Architecture:
     ----------
     convolutions : tuple of Conv
         Layers (or the tuples of their arguments) for image views, input to latent. The decoder mirrors them.
-    dense : tuple of int
-        Widths of the layers for vector views; the last one is the latent dimension.
+    dense : tuple of int, or "auto"
+        Widths of the layers for vector views; the last one is the latent dimension. "auto" follows the number of
+        features D: a latent of √D, from 8 (or D) to 64, behind a layer of the geometric mean of D and that, at most 128.
     activation, output_activation : {"relu", "none"}
         Non-linearity after each layer, and after the decoder's last one. The authors' code has ReLU in both places;
         with an unlucky start an output ReLU stays at 0 and its view is not reconstructed (the records'
@@ -76,7 +77,7 @@ class Architecture:
     """
 
     convolutions: tuple[Conv, ...] = (Conv(10, 3), Conv(20, 3))
-    dense: tuple[int, ...] = (64, 32)
+    dense: tuple[int, ...] | str = (64, 32)
     activation: str = "relu"
     output_activation: str = "none"
     initialization: str = "xavier"
@@ -89,7 +90,15 @@ class Architecture:
             raise ValueError("an architecture needs at least one convolution and one dense width")
         layers = tuple(layer if isinstance(layer, Conv) else Conv(*layer) for layer in self.convolutions)
         object.__setattr__(self, "convolutions", layers)
-        object.__setattr__(self, "dense", tuple(integer("dense", width, 1) for width in self.dense))
+        if self.dense != "auto":
+            object.__setattr__(self, "dense", tuple(integer("dense", width, 1) for width in self.dense))
+
+    def widths(self, n_features: int) -> tuple[int, ...]:
+        """Return the widths of the dense layers for vectors of so many features."""
+        if isinstance(self.dense, tuple):
+            return self.dense
+        latent = min(n_features, 64, max(8, round(n_features**0.5)))
+        return min(128, round((n_features * latent) ** 0.5)), latent
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -181,7 +190,7 @@ def conv_sizes(size: tuple[int, ...], architecture: Architecture) -> list[tuple[
 def latent_shape(view_shape: tuple[int, ...], architecture: Architecture) -> tuple[int, ...]:
     """Return the shape of one sample's latent: ``(c, h, w)`` for an image view, ``(d,)`` for a vector view."""
     if len(view_shape) == 1:
-        return (architecture.dense[-1],)
+        return architecture.widths(view_shape[0])[-1:]
     return (architecture.convolutions[-1].channels, *conv_sizes(tuple(view_shape[1:]), architecture)[-1])
 
 
@@ -207,7 +216,7 @@ def build_encoder(view_shape: tuple[int, ...], architecture: Architecture) -> nn
     activation = ACTIVATIONS[architecture.activation]
     layers: list[nn.Module] = []
     if len(view_shape) == 1:
-        widths = (*view_shape, *architecture.dense)
+        widths = (*view_shape, *architecture.widths(view_shape[0]))
         for wide, narrow in zip(widths, widths[1:], strict=False):
             layers += [nn.Linear(wide, narrow), activation()]
         layers = layers[:-1]  # a linear latent
@@ -232,7 +241,7 @@ def build_decoder(view_shape: tuple[int, ...], architecture: Architecture) -> nn
     activation, output = ACTIVATIONS[architecture.activation], ACTIVATIONS[architecture.output_activation]
     layers: list[nn.Module] = []
     if len(view_shape) == 1:
-        widths = (*view_shape, *architecture.dense)[::-1]
+        widths = (*view_shape, *architecture.widths(view_shape[0]))[::-1]
         for narrow, wide in zip(widths, widths[1:], strict=False):
             layers += [nn.Linear(narrow, wide), activation()]
         layers = layers[:-1]  # a linear reconstruction

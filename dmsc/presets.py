@@ -233,7 +233,20 @@ def _small(K: int, norm: int = 2) -> dict:
     return {"architecture": SMALL_NET, "loss": LossWeights((1.0,), (1.0,), 1.0, 1.0, norm)}
 
 
-#: What each paper says for each dataset ("*": any other); K is the number of clusters.
+def _own_data(method: Method) -> Callable[[int], dict]:
+    """Return the row for data of one's own: no unit matters, and C is between nearest neighbors."""
+    loss = replace(method.loss, lambda_self_expression=10.0, relative=True)
+    row = {
+        "architecture": Architecture(dense="auto"),
+        "loss": loss,
+        "scale": "auto",
+        "n_neighbors": "auto",
+        "coefficients_init": "warm",
+    }
+    return lambda K: row
+
+
+#: What each paper says for each dataset ("*": any other, "": data of one's own); K is the number of clusters.
 TABLE: dict[tuple[str, str], Callable[[int], dict]] = {
     ("dsc-l2", "eyaleb"): lambda K: _yale(K, 2, 50 + 25 * K),
     ("dsc-l1", "eyaleb"): lambda K: _yale(K, 1, 160 + 20 * K),
@@ -279,6 +292,7 @@ TABLE |= {
     if method.fusion in PLACES
     for dataset, row in SPATIAL_ROWS.items()
 }
+TABLE |= {(name, ""): _own_data(method) for name, method in METHODS.items() if name != "listing"}
 # CMSC-DCCA is affinity fusion with one more term; no paper gives weights for it.
 TABLE |= {("cmsc-dcca", dataset): _correlated(row) for (name, dataset), row in TABLE.items() if name == "affinity"}
 
@@ -291,7 +305,8 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides: Any) -> Meth
     method : str
         One of `METHODS` or `BASELINES`.
     dataset : str
-        The dataset's name; one that no paper speaks of gets the method's defaults.
+        The dataset's name; one that no paper speaks of gets the method's defaults. "" is data of one's own: their views
+        are brought to a common scale, and the weights mean the same for any units.
     n_clusters : int
         K; some papers' weights depend on it.
     **overrides

@@ -16,12 +16,15 @@ from torch import nn
 from .checks import check_masks, integer, positive_number
 
 __all__ = [
+    "LOCAL_RIDGE",
     "RIDGES",
     "SelfExpression",
     "choose_ridge",
     "coefficients_norm",
     "express",
     "gram_inverse",
+    "local_self_expression",
+    "nearest_neighbors",
     "raw_self_expression",
     "ridge_coefficients",
     "ridge_self_expression",
@@ -30,6 +33,8 @@ __all__ = [
 
 #: Penalties that `choose_ridge` tries.
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+#: Penalty of `local_self_expression` on unit rows: among few neighbors it hardly matters (studies/own_data.yaml).
+LOCAL_RIDGE = 0.1
 
 
 class SelfExpression(nn.Module):
@@ -44,20 +49,34 @@ class SelfExpression(nn.Module):
     zero_diagonal : bool
         Work with C - diag(C), so that no sample explains itself (the listing, and DSC-Net-L1).
 
+    Attributes
+    ----------
+    support : bool tensor (N, N) or None
+        Where C may differ from 0, see `restrict`; not saved with the parameters.
+
     References
     ----------
     Ji et al., NIPS 2017, section 3.1; Abavisani & Patel, 2018, section III-B (one C shared by all modalities).
     """
+
+    support: torch.Tensor | None
 
     def __init__(self, n_samples: int, init: float = 1e-4, zero_diagonal: bool = False):
         super().__init__()
         n_samples = integer("n_samples", n_samples, 1)
         self.weight = nn.Parameter(torch.full((n_samples, n_samples), float(init)))
         self.zero_diagonal = zero_diagonal
+        self.register_buffer("support", None, persistent=False)
+
+    def restrict(self, neighbors: torch.Tensor) -> None:
+        """Let sample i be made of the samples ``neighbors[i]`` only; (N, k), see `nearest_neighbors`."""
+        support = torch.zeros_like(self.weight, dtype=torch.bool)
+        self.support = support.scatter_(1, neighbors.to(support.device), True)
 
     def matrix(self) -> torch.Tensor:
-        """Return C (N, N) as a function of the parameter; where the diagonal is to be 0, it gets no gradient either."""
-        return self.weight.clone().fill_diagonal_(0) if self.zero_diagonal else self.weight
+        """Return C (N, N) as a function of the parameter; where it is to be 0, it gets no gradient either."""
+        C = self.weight if self.support is None else self.weight * self.support
+        return C.clone().fill_diagonal_(0) if self.zero_diagonal else C
 
     def forward(self, Z: torch.Tensor) -> torch.Tensor:
         """Return C Z for latents Z (N, d)."""
@@ -70,8 +89,8 @@ class SelfExpression(nn.Module):
     @property
     def coefficients(self) -> torch.Tensor:
         """C (N, N), a detached copy."""
-        C = self.matrix().detach()
-        return C if self.zero_diagonal else C.clone()
+        C = self.matrix()
+        return C.detach().clone() if C is self.weight else C.detach()
 
     @torch.no_grad()
     def set_coefficients(self, C: torch.Tensor) -> None:
@@ -167,7 +186,7 @@ def ridge_self_expression(
     Segmentation via Least Squares Regression", ECCV 2012, eq. 14.
     """
     ridge = positive_number("ridge", ridge)
-    flat = [torch.as_tensor(np.array(Z) if isinstance(Z, np.ndarray) else Z.detach()).flatten(1).double() for Z in Zs]
+    flat = _flat(Zs)
     weights = [1.0] * len(flat) if weights is None else list(weights)
     if not flat or len(weights) != len(flat):
         raise ValueError(f"one weight per latent is needed: got {len(weights)} weights for {len(flat)} latents")
@@ -185,6 +204,86 @@ def ridge_self_expression(
         P = _invert(sum(seen, torch.zeros_like(C)), ridge)
         C[rows] = ridge_coefficients(P, ridge, zero_diagonal)[rows]
     return C
+
+
+def nearest_neighbors(
+    Zs: Sequence[np.ndarray | torch.Tensor], n_neighbors: int, weights: Sequence[float] | None = None
+) -> torch.Tensor:
+    """Return the nearest neighbors of every sample by the cosine, summed over the latents.
+
+    Parameters
+    ----------
+    Zs : sequence of arrays or tensors (N, ...)
+        Latents or raw views; a missing one has a row of zeros and adds nothing.
+    n_neighbors : int
+        k, below N.
+    weights : sequence of float, optional
+        One v_l per latent; 1 by default.
+
+    Returns
+    -------
+    tensor (N, k), int64
+        Indices; a sample isn't its own neighbor.
+    """
+    n_neighbors = integer("n_neighbors", n_neighbors, 1, len(Zs[0]) - 1)
+    rows = [nn.functional.normalize(Z) for Z in _flat(Zs)]
+    weights = [1.0] * len(rows) if weights is None else weights
+    similar: torch.Tensor = sum(v * (Z @ Z.T) for v, Z in zip(weights, rows, strict=True))  # type: ignore[assignment]
+    return similar.fill_diagonal_(-torch.inf).topk(n_neighbors, dim=1).indices
+
+
+def local_self_expression(
+    Zs: Sequence[np.ndarray | torch.Tensor],
+    neighbors: torch.Tensor,
+    ridge: float,
+    *,
+    weights: Sequence[float] | None = None,
+    masks: Sequence[np.ndarray | torch.Tensor] | None = None,
+) -> torch.Tensor:
+    """Solve self-expression in closed form, where every sample may be made of its nearest neighbors only.
+
+        min_{c_i}  Σ_l v_l ‖z_li - Σ_{j ∈ N(i)} c_ij z_lj‖² + ridge ‖c_i‖²    for each sample i
+
+    With the Gram matrix G = Σ_l v_l Z_l Z_lᵀ that is (G_NN + ridge I) c_i = g_iN, k equations per sample.
+
+    Parameters
+    ----------
+    Zs, ridge, weights, masks
+        As in `ridge_self_expression`: a sample is expressed in the latents that it has.
+    neighbors : tensor (N, k)
+        N(i), as `nearest_neighbors` gives them.
+
+    Returns
+    -------
+    torch.Tensor (N, N), float64
+        The coefficients C, at most k in a row.
+
+    References
+    ----------
+    Roweis, Saul, "Nonlinear Dimensionality Reduction by Locally Linear Embedding", Science 2000 (weights of nearest
+    neighbors, there with sum 1); Elhamifar, Vidal, "Sparse Manifold Clustering and Embedding", NIPS 2011 (clusters from
+    such weights, there sparse).
+    """
+    ridge, rows = positive_number("ridge", ridge), _flat(Zs)
+    weights = [1.0] * len(rows) if weights is None else weights
+    neighbors = neighbors.to(rows[0].device)
+    grams = torch.stack([v * (Z @ Z.T) for v, Z in zip(weights, rows, strict=True)])  # (M, N, N)
+    if masks is None:
+        has = torch.ones(len(grams[0]), len(rows), dtype=torch.bool)
+    else:
+        check_masks(masks, len(rows), len(rows[0]))
+        has = torch.stack([torch.as_tensor(np.array(m) if isinstance(m, np.ndarray) else m) for m in masks], 1)
+    C, shift = torch.zeros_like(grams[0]), ridge * torch.eye(neighbors.shape[1]).to(grams)
+    for pattern in has.unique(dim=0):
+        i = (has == pattern).all(1).to(C.device).nonzero()  # (n, 1)
+        G, nearest = grams[pattern.to(C.device)].sum(0), neighbors[i[:, 0]]  # (N, N), (n, k)
+        among = G[nearest[:, :, None], nearest[:, None, :]] + shift  # (n, k, k)
+        C[i, nearest] = torch.linalg.solve(among, G[i, nearest])
+    return C
+
+
+def _flat(Zs: Sequence[np.ndarray | torch.Tensor]) -> list[torch.Tensor]:
+    return [torch.as_tensor(np.array(Z) if isinstance(Z, np.ndarray) else Z.detach()).flatten(1).double() for Z in Zs]
 
 
 def choose_ridge(Xs: Sequence[np.ndarray], ridges: Sequence[float] = RIDGES, seed: int = 0) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,24 @@ from ..baselines import ALGORITHMS
 from ..data import Dataset
 from ..devices import as_tensors, available_memory, resolve_device, seed_everything
 from ..fusion import PLACES, fusion_plan
-from ..losses import repeat_last, weighted_squared_error
+from ..losses import mean_squared_length, repeat_last, weighted_squared_error
 from ..methods import SOLVED_STARTS, Baseline, Method
 from ..model import SubspaceNetwork
 from ..selection import Candidate
-from ..self_expression import choose_ridge, ridge_self_expression
+from ..self_expression import (
+    LOCAL_RIDGE,
+    choose_ridge,
+    local_self_expression,
+    nearest_neighbors,
+    ridge_self_expression,
+)
 from ..solvers.closed_form import finetune_closed_form
 from ..solvers.scale_path import finetune_scale_path
 from ..spectral import READINGS, Labels
 from ..training import History, finetune, pretrain
 from .autoencoders import load_autoencoders
-from .reader import Reader, used_views
+from .reader import Clock, Reader, used_views
+from .scaling import settled
 
 __all__ = ["Fit", "build_model", "fit_baseline", "fit_network"]
 
@@ -60,6 +67,8 @@ class Fit:
         What the network was trained on.
     pretrain_error : float or None
         Reconstruction error after pre-training, relative to the views' squared norm.
+    chosen : dict
+        What took the place of "auto" in the method: ``scale``, ``n_neighbors``.
     """
 
     coefficients: np.ndarray
@@ -73,6 +82,7 @@ class Fit:
     Xs: list[torch.Tensor] | None = None
     masks: list[torch.Tensor] | None = None
     pretrain_error: float | None = None
+    chosen: dict[str, Any] = field(default_factory=dict)
 
     @property
     def epochs(self) -> int:
@@ -99,23 +109,34 @@ def build_model(dataset: Dataset, method: Method, device: torch.device | str = "
 
 
 def start_coefficients(
-    model: SubspaceNetwork, Xs: list[torch.Tensor], method: Method, masks: list[torch.Tensor] | None
+    model: SubspaceNetwork,
+    Xs: list[torch.Tensor],
+    method: Method,
+    masks: list[torch.Tensor] | None,
+    neighbors: torch.Tensor | None = None,
 ) -> None:
     """Set C to a closed form on the current latents, as ``coefficients_init`` says.
 
     "closed-form": of the loss itself, with ridge lambda_1 / lambda_2. "warm": of unit rows of the latents, with a zero
-    diagonal and a penalty chosen without labels, see `dmsc.self_expression.choose_ridge`.
+    diagonal and a penalty chosen without labels, see `dmsc.self_expression.choose_ridge`. Where C is restricted to
+    ``neighbors`` (N, k), both are among these, "warm" with the penalty `dmsc.self_expression.LOCAL_RIDGE`.
     """
     with torch.no_grad():
-        Zs = model.encode(Xs, masks)
-    if method.coefficients_init == "warm":
-        Zs = [torch.nn.functional.normalize(Z.double()) for Z in Zs]
-        ridge, zero_diagonal = choose_ridge([Z.cpu().numpy() for Z in Zs]), True
-    else:
-        ridge, zero_diagonal = method.loss.ridge, method.zero_diagonal
+        Zs = [Z.double() for Z in model.encode(Xs, masks)]
+    warm, latent_masks = method.coefficients_init == "warm", model.latent_masks(masks)
     weights = repeat_last(method.loss.self_expression, model.n_latents)
-    options: dict[str, Any] = {"weights": weights, "masks": model.latent_masks(masks)}
-    C = ridge_self_expression(Zs, ridge, zero_diagonal=zero_diagonal, **options)
+    if warm:
+        Zs = [torch.nn.functional.normalize(Z) for Z in Zs]
+    elif method.loss.relative:
+        sizes = map(mean_squared_length, Zs, latent_masks or [None] * len(Zs))
+        weights = [v / float(size) for v, size in zip(weights, sizes, strict=True)]
+    options: dict[str, Any] = {"weights": weights, "masks": latent_masks}
+    if neighbors is not None:
+        C = local_self_expression(Zs, neighbors, LOCAL_RIDGE if warm else method.loss.ridge, **options)
+    elif warm:
+        C = ridge_self_expression(Zs, choose_ridge([Z.cpu().numpy() for Z in Zs]), **options)
+    else:
+        C = ridge_self_expression(Zs, method.loss.ridge, zero_diagonal=method.zero_diagonal, **options)
     model.self_expression.set_coefficients(C)
 
 
@@ -155,8 +176,10 @@ def fit_network(
     if method.solver == "scale-path" and dataset.masks is not None:
         raise ValueError("solver='scale-path' needs every view of every sample: use solver='adam' with masks")
     folder = None if checkpoint_dir is None else Path(checkpoint_dir)
-    reader = Reader(dataset, method, seed, readings, device, folder)
-    clock, spent = reader.clock, folder and folder / "seconds.txt"  # not .json: those are records
+    asked, clock, spent = method, Clock(device), folder and folder / "seconds.txt"  # not .json: those are records
+    with clock("setup"):
+        dataset, method = settled(dataset, method, seed)
+    reader = Reader(dataset, method, seed, readings, clock, folder)
     earlier = clock.go_on(spent) if spent and resume else {}
     loop: dict[str, Any] = {"checkpoint_every": checkpoint_every, "resume": resume, "config": config}
     loop |= {"progress": progress, "schedule": method.schedule, "precision": method.precision}
@@ -167,6 +190,10 @@ def fit_network(
             load_autoencoders(model, method.pretrained)
         Xs = as_tensors(used_views(dataset, method), device, method.input_scale)
         masks = None if dataset.masks is None else [torch.tensor(m, device=device) for m in dataset.masks[: len(Xs)]]
+        neighbors = None
+        if method.n_neighbors is not None:
+            neighbors = nearest_neighbors(Xs, method.n_neighbors)  # type: ignore[arg-type]  # settled
+            model.self_expression.restrict(neighbors)
     with clock("pretrain"):
         first = pretrain(
             model,
@@ -189,7 +216,7 @@ def fit_network(
     options |= {"weights": method.loss, "checkpoint": folder and folder / "AE2.pt", "callback": reader, **loop}
     with clock("finetune"):
         if method.coefficients_init in SOLVED_STARTS:
-            start_coefficients(model, Xs, method, masks)
+            start_coefficients(model, Xs, method, masks, neighbors)
         if method.solver == "scale-path":
             second = finetune_scale_path(model, Xs, batch_size=method.pretrain_batch_size, seed=seed, **options)
         else:
@@ -207,14 +234,15 @@ def fit_network(
     labels = reader.read(model.self_expression.coefficients, trained)  # where C lies
     raw_labels = reader.read_raw() if raw else {}
     parts = (model.coefficients, labels, reader.candidates, raw_labels, reader.ridge, histories, clock.seconds)
-    return Fit(*parts, model, Xs, masks, pretrain_error)
+    chosen = {name: getattr(method, name) for name in ("scale", "n_neighbors") if getattr(asked, name) == "auto"}
+    return Fit(*parts, model, Xs, masks, pretrain_error, chosen)
 
 
 def fit_baseline(dataset: Dataset, method: Baseline, *, seed: int = 0, readings: Sequence[str] = READINGS) -> Fit:
     """Solve a classical method on the raw views, unit rows weighted and put side by side; read labels off its C."""
     device = torch.device("cpu")  # the solvers know nothing else
     check_memory(dataset.n_samples, device, readings)
-    reader = Reader(dataset, method, seed, readings, device)
+    reader = Reader(dataset, method, seed, readings, Clock(device))
     with reader.clock("solve"):
         weights = repeat_last(method.weights, len(reader.rows))
         X = np.hstack([w**0.5 * rows for w, rows in zip(weights, reader.rows, strict=True)])  # (N, sum of D)

@@ -71,8 +71,8 @@ class Reader:
         What is fitted.
     readings : sequence of {"plain", "paper", "selected"}
         What is asked for. "selected" means both others, at ten epochs, each judged without labels.
-    device : torch.device
-        Where C lies.
+    clock : Clock, optional
+        Of the run, with the device where C lies.
     folder : path, optional
         Where C of each checked epoch is kept, for a run that goes on from there, or reads the same training otherwise.
     """
@@ -83,7 +83,7 @@ class Reader:
         method: Method | Baseline,
         seed: int,
         readings: Sequence[str] = READINGS,
-        device: torch.device | str = "cpu",
+        clock: Clock | None = None,
         folder: Path | None = None,
     ):
         self.judging = "selected" in readings
@@ -95,7 +95,7 @@ class Reader:
             scales, epochs = range(-len(SCALES), 0), check_epochs(method.finetune_epochs)
             self.epochs = [*(scales if method.solver == "scale-path" else epochs[:-1])]
         self.candidates: list[Candidate] = []
-        self.clock = Clock(torch.device(device))
+        self.clock = clock or Clock(torch.device("cpu"))
         self.ridge: float | None = None
 
     @cached_property

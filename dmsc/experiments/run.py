@@ -178,6 +178,7 @@ def _network_record(dataset: Dataset, method: Method, fit: Fit, scores: dict) ->
             "self_expression_residual": residual if math.isfinite(residual) else None,  # nan: all latents died
             "pretrain_reconstruction_error": fit.pretrain_error,
             "objective": second["loss"][-1] if second else None,
+            **({"chosen": fit.chosen} if fit.chosen else {}),
         },
         "history": {step: thin(history) for step, history in fit.histories.items()},
     }
