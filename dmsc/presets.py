@@ -291,7 +291,7 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides: Any) -> Meth
     method : str
         One of `METHODS` or `BASELINES`.
     dataset : str
-        The dataset's name; one that no paper speaks of gets the method's defaults.
+        Name of a dataset, ``Dataset.preset``; "", or one that no paper speaks of, gets the method's defaults.
     n_clusters : int
         K; some papers' weights depend on it.
     **overrides
@@ -309,6 +309,8 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides: Any) -> Meth
         For an unknown method or an unknown field; the message lists what there is.
     """
     known = METHODS | BASELINES
+    if not isinstance(dataset, str):
+        raise TypeError(f"dataset must be a name such as dataset.preset, got {type(dataset).__name__}")
     if method not in known:
         raise ValueError(f"unknown method {method!r}{_closest(method, known)}: use one of {', '.join(known)}")
     description = known[method]

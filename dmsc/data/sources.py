@@ -140,7 +140,8 @@ def _read_csv(path: Path, of_labels: bool = False) -> pd.DataFrame:
             line = file.readline()
         separator = max(",;\t", key=line.count)
         first = [field.strip().strip("\"'") for field in line.split(separator)]
-        counted = len(first) > 1 and [f for f in first if f] == [str(i) for i in range(sum(map(bool, first)))]
+        numbers = [str(i) for i in range(len(first))]
+        counted = len(first) > 2 and first in (numbers, ["", *numbers[:-1]])  # of two, 0 and 1 may well be data
         header = any(map(is_label, first)) if of_labels else counted or not any(map(_is_number, first))
         return pd.read_csv(path, sep=separator, header=0 if header else None, encoding="utf-8-sig")
     except ValueError as error:  # of pandas, too
