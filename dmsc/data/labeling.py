@@ -12,8 +12,20 @@ from .sources import Source, form, inside, is_label, listing
 __all__ = ["find_labels"]
 
 
-def find_labels(held: Source, labels: str | None, sources: list[str]) -> np.ndarray | None:
-    """Return the labels (N,), of whatever type, or None."""
+def find_labels(held: Source, labels: str | None, sources: list[str], lengths: set[int]) -> np.ndarray | None:
+    """Return the labels (N,), of whatever type, or None.
+
+    Parameters
+    ----------
+    held : Source
+        What there is.
+    labels : str or None
+        The variable that holds them; without it those named as labels usually are.
+    sources : list of str
+        The variables that hold views.
+    lengths : set of int
+        How many samples there may be; of several variables those count which are as long.
+    """
     if labels is not None and labels not in held.variables:
         raise ValueError(f"{held.where} has no {labels!r} for labels; it holds: {listing(held.variables)}")
     names = [labels] if labels is not None else [n for n in held.variables if is_label(n) and n not in sources]
@@ -26,6 +38,7 @@ def find_labels(held: Source, labels: str | None, sources: list[str]) -> np.ndar
             problems.append(error)
     if problems and not found:
         raise problems[0]
+    found = {name: y for name, y in found.items() if len(y) in lengths} or found
     first = next(iter(found.values()), None)
     if first is not None and any(not _same_partition(first, other) for other in found.values()):
         raise ValueError(f"{held.where} may have its labels in {', '.join(found)}, which differ: say labels=NAME")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,36 +68,38 @@ def read_own(
     """
     one_of("samples", samples, (None, "rows", "columns"))
     one_of("nan", nan, ("error", "mask"))
-    labels = labels if labels is None else str(labels)
-    wanted = views if views is None else [views] if isinstance(views, str) else list(views)
-    held = read_source(source, labels)
-    held = Source(**{**vars(held), "variables": _unfolded(held.variables)})
+    wanted = None if views is None else list(views) if isinstance(views, (list, tuple)) else [views]
+    held = read_source(source, None if labels is None else str(labels))
+    held = replace(held, variables=_unfolded(held.variables))
     authors = "num_modalities" in held.variables  # their layout states columns, and images column by column
+    if authors:
+        samples = samples or "columns"
+        labels = labels or ("Label" if "Label" in held.variables else None)
+    labels = None if labels is None else str(labels)
     sources = _chosen(held, wanted, labels)
     found = _views(held, sources)
-    y = find_labels(held, labels, sources)
-    arrays = samples_first(held, found, y, "columns" if authors and samples is None else samples)
+    y = find_labels(held, labels, sources, {axis for _, _, X in found for axis in (X.shape[0], X.shape[-1])})
+    arrays = samples_first(held, found, y, samples)
+
     told = {name.casefold(): value for name, value in held.variables.items() if name.casefold() in TOLD}
-    names = told["view_names"] if "view_names" in told else [name for name, _, _ in found]
-    names = [str(np.squeeze(name)).strip() for name in np.ravel(np.asarray(names, dtype=object))]
-    if len(names) != len(found):
-        raise ValueError(f"{held.where}: view_names must be {len(found)} strings, one per view, got {names}")
+    names = _told_names(held, told.get("view_names"), found)
     masks = _told_masks(held, told.get("masks"), len(found))
-    keep = range(len(found)) if wanted is None else _kept(held, wanted, names, found)
-    shapes = image_shapes(image_shape, [names[i] for i in keep])
-    Xs = [as_images(f"{held.where}: {names[i]}", arrays[i], shapes.get(names[i])) for i in keep]
-    if authors and image_shape is None:
-        Xs = [square_images(X) for X in Xs]
-    masks = without_nan(held, nan, Xs, [names[i] for i in keep], None if masks is None else [masks[i] for i in keep])
-    if n_clusters is None and "n_clusters" in told:
-        n_clusters = _told_clusters(held, told["n_clusters"])
+    n_clusters = _told_clusters(held, told.get("n_clusters")) if n_clusters is None else n_clusters
     if n_clusters is None and y is None:
         raise ValueError(
             f"{held.where} has no labels y (or gt, gnd, truth, label, …): name them with labels=NAME, or give the "
             f"number of clusters as an option n_clusters=K; it holds: {listing(held.variables)}"
         )
-    kept = [names[i] for i in keep]
-    return {"name": held.name, "Xs": Xs, "y": y, "view_names": kept, "n_clusters": n_clusters, "masks": masks}
+
+    keep = range(len(found)) if wanted is None else _kept(held, wanted, names, found)
+    names, arrays = [names[i] for i in keep], [arrays[i] for i in keep]
+    masks = None if masks is None else [masks[i] for i in keep]
+    shapes = image_shapes(image_shape, names)
+    Xs = [as_images(f"{held.where}: {name}", X, shapes.get(name)) for name, X in zip(names, arrays, strict=True)]
+    if authors and image_shape is None:
+        Xs = [square_images(X) for X in Xs]
+    masks = without_nan(held, nan, Xs, names, masks)
+    return {"name": held.name, "Xs": Xs, "y": y, "view_names": names, "n_clusters": n_clusters, "masks": masks}
 
 
 def _unfolded(variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +113,7 @@ def _unfolded(variables: Mapping[str, Any]) -> dict[str, Any]:
 
 def _chosen(held: Source, wanted: list[str] | None, labels: str | None) -> list[str]:
     """Return the variables that hold views: by the usual names, or those that are named if these are others."""
-    named = wanted is not None and all(name in held.variables for name in wanted)
+    named = bool(wanted) and all(name in held.variables for name in wanted or ())
     try:
         sources = _usual(held, labels)
     except ValueError:
@@ -146,7 +149,9 @@ def _usual(held: Source, labels: str | None) -> list[str]:
         numbered = NUMBERED.fullmatch(last)
         if name != labels and _may_be_views(value) and (numbered or last.casefold() in VIEWS):
             key = ".".join([*parents, numbered[1].casefold() + "…" if numbered else last])
-            sets.setdefault(key, {})[int(numbered[2]) if numbered else 0] = name
+            number = int(numbered[2]) if numbered else 0
+            taken = number in sets.get(key, {})  # X1 beside x_1
+            sets.setdefault(name if taken else key, {})[number] = name
     if not sets:
         raise ValueError(
             f"{held.where} must hold {EXPECTED}, got: {listing(held.variables) or 'nothing'}; "
@@ -209,6 +214,15 @@ def _kept(held: Source, wanted: list[str], names: list[str], views: Views) -> li
     return keep
 
 
+def _told_names(held: Source, names: Any, views: Views) -> list[str]:
+    """Return the names of the views, from the source if it has some."""
+    names = [name for name, _, _ in views] if names is None else np.ravel(np.asarray(names, dtype=object))
+    names = [str(np.squeeze(name)).strip() for name in names]
+    if len(names) != len(views):
+        raise ValueError(f"{held.where}: view_names must be {len(views)} strings, one per view, got {names}")
+    return names
+
+
 def _told_masks(held: Source, masks: Any, n_views: int) -> list[np.ndarray] | None:
     if masks is None:
         return None
@@ -219,8 +233,10 @@ def _told_masks(held: Source, masks: Any, n_views: int) -> list[np.ndarray] | No
     return list(np.asarray(masks))
 
 
-def _told_clusters(held: Source, value: Any) -> int:
-    if np.size(value) != 1 or np.ravel(value)[0] != int(np.ravel(value)[0]):
+def _told_clusters(held: Source, value: Any) -> int | None:
+    if value is None:
+        return None
+    if np.size(value) != 1 or np.asarray(value).dtype.kind not in "iuf" or np.ravel(value)[0] % 1:
         raise ValueError(f"{held.where}: n_clusters must be one integer, got {value!r}")
     return int(np.ravel(value)[0])
 

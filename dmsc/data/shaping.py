@@ -39,7 +39,7 @@ def samples_first(held: Source, views: Views, y: np.ndarray | None, samples: str
         if all(fits) and not held.rows_first:
             raise ValueError(_undecided(held, f"{name} of shape {X.shape}"))
         X = X.astype(np.float32).toarray() if issparse(X) else X.reshape(shape)
-        arrays.append(np.ascontiguousarray(X if fits[0] else np.moveaxis(X, -1, 0), dtype=np.float32))
+        arrays.append(np.array(X if fits[0] else np.moveaxis(X, -1, 0), dtype=np.float32, order="C"))  # a copy
     return arrays
 
 

@@ -58,6 +58,10 @@ SHARED = {
     "one column per class": ({"X": cell(VIEWS), "Y": np.eye(3)[CODES]}, None),
     "one row per class": ({"X": cell(transposed()), "Y": np.eye(3)[CODES].T.astype(bool)}, None),
     "twice the same labels": ({"X": cell(VIEWS), "gt": LABELS, "label": 10.0 * LABELS}, None),
+    "labels beside names of classes": (
+        {"X": cell(VIEWS), "label": cell(["a", "b"]), "class": 3, "y": LABELS},
+        None,
+    ),
     "other variables": ({"X": cell(VIEWS), "y": LABELS, "K": 3, "names": cell(["a", "b"]), "W": np.eye(N)}, None),
     "X1 and X2": ({"X1": VIEWS[0], "X2": VIEWS[1], "gt": LABELS}, ("X1", "X2")),
     "x_0 and x_1": ({"x_0": VIEWS[0].T, "x_1": VIEWS[1].T, "gt": LABELS}, ("x_0", "x_1")),
@@ -194,7 +198,7 @@ def test_options_name_views_and_labels(tmp_path):
     scipy.io.savemat(path, {"X": cell(VIEWS), "Y": LABELS})
     check(load_dataset(path, views=["view 1"]), ["view 1"], VIEWS[1:])
     check(load_dataset(path, views="X"))
-    for views in (["view 2"], [], ["view 0", "view 0"], ["X", "view 0"]):
+    for views in (["view 2"], 1, [], ["view 0", "view 0"], ["X", "view 0"]):
         one_clear_error(lambda views=views: load_dataset(path, views=views), ValueError, ("view 0, view 1", "X (cell"))
 
 
@@ -207,6 +211,7 @@ def test_options_name_views_and_labels(tmp_path):
         ({"X": cell(VIEWS), "y": LABELS[:5]}, ("view 0", "N = 5", "(6, 4)")),
         ({"X": cell(VIEWS), "y": np.eye(3)[CODES] * 2}, ("labels y", "one 1 per sample", "(6, 3)")),
         ({"X": cell([VIEWS[0] * 1j, VIEWS[1]]), "y": LABELS}, ("view 0 (of 'X')", "real numbers", "complex")),
+        ({"X1": VIEWS[0], "x_1": VIEWS[1], "y": LABELS}, ("X1, x_1", "views=[…]")),
         ({"X1": VIEWS[0], "X3": VIEWS[1], "y": LABELS}, ("without a gap", "X1, X3")),
         ({"X": cell(VIEWS), "y": cell([LABELS, LABELS[::-1]])}, ("labels y", "cell of 2 that differ")),
         ({"A": {"B": 3}, "text": "why"}, ("A.B (int64 (1, 1))", "text (text (1,))", "X, fea")),

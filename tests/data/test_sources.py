@@ -113,6 +113,13 @@ def test_tables_and_arrays_in_memory():
     one_clear_error(lambda: load_dataset([GENES]), TypeError, ("name", "list"))
 
 
+def test_arrays_in_memory_stay_their_owners():
+    X = np.eye(N, dtype=np.float32)
+    dataset = load_dataset({"X": X, "y": KINDS})
+    X[0, 0] = 7
+    assert dataset.Xs[0][0, 0] == 1
+
+
 def annotated(frame, obs, names="abcdef"):
     """What AnnData is to us: X, obs with an index, obs_names."""
     return SimpleNamespace(X=scipy.sparse.csr_matrix(frame), obs=obs, obs_names=pd.Index(list(names)))
