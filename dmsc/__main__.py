@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 
 from . import __version__
-from .checks import one_of
 from .data.corruption import corrupt
 from .data.dataset import list_datasets, load_dataset
 from .data.inspection import inspect_dataset
@@ -78,8 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
             settings[name] = getattr(arguments, name)
     if arguments.weights is not None:
         settings["pretrained"] = arguments.weights
-    settings_of = dataset.preset if arguments.preset is None else one_of("--preset", arguments.preset, list_datasets())
-    method = preset(arguments.method, settings_of, dataset.n_clusters, **settings)
+    method = preset(arguments.method, arguments.preset or dataset.preset, dataset.n_clusters, **settings)
     name = run_id(dataset, method, arguments.seed)
     path = Path(arguments.records) / f"{name}.json"
     print(f"{dataset!r}\n{method.name}: {method.source}\nrun {name}", flush=True)
@@ -174,7 +172,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--weights", metavar="FILE", help=f"start from saved autoencoders: a checkpoint, or {', '.join(AUTHORS)}"
     )
     command.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change settings of the method")
-    command.add_argument("--preset", metavar="DATASET", help="take the settings of the papers for this dataset")
+    command.add_argument("--preset", choices=list_datasets(), metavar="DATASET", help="take its settings of the papers")
     command.add_argument("--data", nargs="+", default=[], metavar="NAME=VALUE", help="options of the dataset")
     command.add_argument(
         "--corrupt",

@@ -316,8 +316,7 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides: Any) -> Meth
     description = known[method]
     row = TABLE.get((method, dataset)) or TABLE.get((method, "*"))
     if method in BASELINES:  # they are read as the dataset's networks are
-        networks = (TABLE.get((name, dataset)) for name in ("affinity", "dsc-l2"))
-        rows = [network(n_clusters) for network in networks if network]
+        rows = [TABLE[name, dataset](n_clusters) for name in ("affinity", "dsc-l2") if (name, dataset) in TABLE]
         readings = [settings["reading"] for settings in rows if "reading" in settings]
         description = replace(description, reading=readings[0]) if readings else description
     elif row is not None:

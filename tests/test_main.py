@@ -88,8 +88,9 @@ def test_own_data_get_no_papers_settings(tmp_path, capsys):
     (run,) = read_study(study)
     assert run.method == METHODS["dsc-l2"]
     capsys.readouterr()
-    assert main([*own, *folders(tmp_path), "--preset", "digit"]) == 2
-    assert "--preset" in (error := one_line(capsys)) and "'digit'" in error
+    with pytest.raises(SystemExit, match="2"):
+        main([*own, *folders(tmp_path), "--preset", "digit"])
+    assert "invalid choice: 'digit'" in capsys.readouterr().err
 
 
 def test_inspect_says_what_a_file_holds(tmp_path, capsys):

@@ -124,8 +124,8 @@ def _chosen(held: Source, wanted: list[str] | None, labels: str | None) -> list[
         return list(wanted or ())
     if held.closed and (unknown := [name for name in held.variables if not _has_a_meaning(name, sources, labels)]):
         raise ValueError(
-            f"{held.where}: unknown array {unknown[0]!r}; other than views it may hold labels, {', '.join(TOLD)}; "
-            f"it holds: {listing(held.variables)}; name the views with views=[…]"
+            f"{held.where}, which holds {listing(held.variables)}: unknown array {unknown[0]!r}; other than views it "
+            f"may hold y, {', '.join(TOLD)}"
         )
     return sources
 
