@@ -1,4 +1,4 @@
-"""The command line: `dmsc run`, `sweep`, `record`, `table`, `numbers`, `reproduce`, `datasets`, `methods`."""
+"""The command line: `dmsc run`, `sweep`, `record`, `table`, `numbers`, `reproduce`, `inspect`, `datasets`, …"""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch
 from . import __version__
 from .data.corruption import corrupt
 from .data.dataset import list_datasets, load_dataset
+from .data.inspection import inspect_dataset
 from .experiments.autoencoders import AUTHORS
 from .experiments.migration import migrate_folder
 from .experiments.prose import renew_numbers
@@ -76,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
             settings[name] = getattr(arguments, name)
     if arguments.weights is not None:
         settings["pretrained"] = arguments.weights
-    method = preset(arguments.method, dataset.name, dataset.n_clusters, **settings)
+    method = preset(arguments.method, arguments.preset or dataset.preset, dataset.n_clusters, **settings)
     name = run_id(dataset, method, arguments.seed)
     path = Path(arguments.records) / f"{name}.json"
     print(f"{dataset!r}\n{method.name}: {method.source}\nrun {name}", flush=True)
@@ -98,6 +99,12 @@ def run(arguments: argparse.Namespace) -> int:
         save_coefficients(export, experiment.coefficients, experiment.labels["paper"])
     save_record(experiment.record, path)
     print(f"{metrics_text(experiment.record)}\nrecord: {path}")
+    return 0
+
+
+def inspect(arguments: argparse.Namespace) -> int:
+    """Print what a dataset holds."""
+    print(inspect_dataset(load_dataset(arguments.dataset, **parse_settings(arguments.data))))
     return 0
 
 
@@ -155,7 +162,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     command = commands.add_parser("run", help="run one experiment and write its record into runs/")
-    command.add_argument("--dataset", required=True, help="a name from 'dmsc datasets', or a .mat or .npz file")
+    command.add_argument("--dataset", required=True, help="a name from 'dmsc datasets', or your own file or folder")
     command.add_argument("--method", required=True, help=f"one of {', '.join([*METHODS, *BASELINES])}")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--device", default="auto", help="auto (CUDA, then CPU), cpu, cuda")
@@ -165,6 +172,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--weights", metavar="FILE", help=f"start from saved autoencoders: a checkpoint, or {', '.join(AUTHORS)}"
     )
     command.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change settings of the method")
+    command.add_argument("--preset", choices=list_datasets(), metavar="DATASET", help="take its settings of the papers")
     command.add_argument("--data", nargs="+", default=[], metavar="NAME=VALUE", help="options of the dataset")
     command.add_argument(
         "--corrupt",
@@ -236,6 +244,11 @@ def build_parser() -> argparse.ArgumentParser:
     command = commands.add_parser("reproduce", help="run the notebooks with papermill")
     running.add_arguments(command)
     command.set_defaults(act=running.run)
+
+    command = commands.add_parser("inspect", help="say what a dataset, or a file of your own, holds")
+    command.add_argument("dataset", metavar="DATASET", help="a name from 'dmsc datasets', or your own file or folder")
+    command.add_argument("--data", nargs="+", default=[], metavar="NAME=VALUE", help="options of the dataset")
+    command.set_defaults(act=inspect)
 
     command = commands.add_parser("datasets", help="list the datasets")
     command.set_defaults(act=lambda _: print_list(list_datasets()))

@@ -305,8 +305,8 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides: Any) -> Meth
     method : str
         One of `METHODS` or `BASELINES`.
     dataset : str
-        The dataset's name; one that no paper speaks of gets the method's defaults. "" is data of one's own: their views
-        are brought to a common scale, and the weights mean the same for any units.
+        Name of a dataset, ``Dataset.preset``; one that no paper speaks of gets the method's defaults. "" is data of one's
+        own: their views are brought to a common scale, and the weights mean the same for any units.
     n_clusters : int
         K; some papers' weights depend on it.
     **overrides
@@ -324,13 +324,14 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides: Any) -> Meth
         For an unknown method or an unknown field; the message lists what there is.
     """
     known = METHODS | BASELINES
+    if not isinstance(dataset, str):
+        raise TypeError(f"dataset must be a name such as dataset.preset, got {type(dataset).__name__}")
     if method not in known:
         raise ValueError(f"unknown method {method!r}{_closest(method, known)}: use one of {', '.join(known)}")
     description = known[method]
     row = TABLE.get((method, dataset)) or TABLE.get((method, "*"))
     if method in BASELINES:  # they are read as the dataset's networks are
-        networks = (TABLE.get((name, dataset)) for name in ("affinity", "dsc-l2"))
-        rows = [network(n_clusters) for network in networks if network]
+        rows = [TABLE[name, dataset](n_clusters) for name in ("affinity", "dsc-l2") if (name, dataset) in TABLE]
         readings = [settings["reading"] for settings in rows if "reading" in settings]
         description = replace(description, reading=readings[0]) if readings else description
     elif row is not None:

@@ -9,13 +9,16 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 
 from dmsc import __main__ as module
 from dmsc.__main__ import main, parse_settings
 from dmsc.experiments.records import load_records
+from dmsc.experiments.studies import read_study
 from dmsc.paths import ROOT
+from dmsc.presets import METHODS, preset
 
 RUN = [
     "run", "--dataset", "synthetic", "--data", "n_samples=30", "ambient_dim=8",
@@ -66,6 +69,40 @@ def test_run_starts_from_saved_autoencoders(tmp_path, capsys):
     capsys.readouterr()
     assert main([*RUN, *folders(tmp_path), "--weights", "nowhere.pt"]) == 2
     assert "nowhere.pt" in one_line(capsys)
+
+
+def test_own_data_get_no_papers_settings(tmp_path, capsys):
+    """Whatever the file's name is; --preset asks for them. Mended labels are another run."""
+    path, X = tmp_path / "digits.npz", np.random.default_rng(0).random((20, 1, 8, 8))
+    own = ["run", "--dataset", str(path), "--method", "dsc-l2", "--pretrain-epochs", "0", "--finetune-epochs", "1"]
+    for labels, extra in (([0, 1] * 10, []), ([0, 1] * 10, ["--preset", "digits"]), ([1, 1, 0, 0] * 5, [])):
+        np.savez(path, view_0=X, y=labels)
+        assert main([*own, *folders(tmp_path), *extra]) == 0
+    records = load_records(tmp_path / "runs")
+    papers = preset("dsc-l2", "digits", 2).architecture
+    layers = [len(record["config"]["method"]["architecture"]["convolutions"]) for record in records]
+    assert sorted(layers) == sorted([len(papers.convolutions)] + 2 * [len(METHODS["dsc-l2"].architecture.convolutions)])
+    assert {record["config"]["dataset"] for record in records} == {"digits"} and len(records) == 3
+    study = tmp_path / "own.yaml"
+    study.write_text(f"datasets: ['{path}']\nmethods: [dsc-l2]\n")
+    (run,) = read_study(study)
+    assert run.method == METHODS["dsc-l2"]
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="2"):
+        main([*own, *folders(tmp_path), "--preset", "digit"])
+    assert "invalid choice: 'digit'" in capsys.readouterr().err
+
+
+def test_inspect_says_what_a_file_holds(tmp_path, capsys):
+    path = tmp_path / "my.npz"
+    np.savez(path, X1=[[1.0, np.nan], [3, 4], [5, 6]], X2=np.eye(3), gt=["b", "a", "b"])
+    assert main(["inspect", str(path)]) == 2
+    assert "nan='mask'" in one_line(capsys)
+    assert main(["inspect", str(path), "--data", "nan=mask"]) == 0
+    printed = capsys.readouterr().out
+    assert "my: N = 3 samples, K = 2, 2 views" in printed and "missing in 1 of 3 rows" in printed
+    assert main(["inspect", "synthetic", "--data", "n_samples=30"]) == 0
+    assert "N = 30 samples" in capsys.readouterr().out
 
 
 def test_a_finished_run_answers_with_its_metrics(tmp_path, capsys):

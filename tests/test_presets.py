@@ -8,6 +8,7 @@ from bad_input import by_name, one_clear_error
 
 from dmsc import baselines
 from dmsc.correlation import Correlation
+from dmsc.data import load_dataset
 from dmsc.losses import LossWeights
 from dmsc.networks import Conv, latent_shape
 from dmsc.presets import BASELINES, METHODS, TABLE, override, preset
@@ -63,7 +64,8 @@ def test_overrides_reach_every_part():
 
 
 def test_unknown_data_gets_the_defaults():
-    assert preset("affinity", "my_own", 3) == METHODS["affinity"]
+    for dataset in ("my_own", ""):
+        assert preset("affinity", dataset, 3) == METHODS["affinity"]
 
 
 FUNCTIONS = {
@@ -171,6 +173,7 @@ def orl(**settings):
 CASES = [
     ("method", lambda: preset("dsc-l3", "orl", 40), ValueError, ("'dsc-l3'", "did you mean")),
     ("baseline", lambda: preset("lr", "digits", 10), ValueError, ("'lr'", "'lrr'")),
+    ("dataset", lambda: preset("dsc-l2", load_dataset("synthetic"), 3), TypeError, ("dataset.preset", "Dataset")),
     ("setting", lambda: orl(epochs=3), ValueError, "'epochs'"),
     ("old name", lambda: orl(post=Reading()), ValueError, "'post'"),
     ("setting of a baseline", lambda: preset("ssc", "digits", 10, alhpa=3), ValueError, ("'alhpa'", "'alpha'")),

@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike
 
 from ..checks import integer
 from . import loaders
+from .own import read_own
+from .sources import is_source
 
 __all__ = ["Dataset", "list_datasets", "load_dataset"]
 
@@ -40,6 +42,9 @@ class Dataset:
         One per view: which samples have it. Each has at least one view; values of views that are missing become 0.
     variant : str
         What was done to the data, for records and tables (see `dmsc.data.corrupt`).
+    preset : str
+        Name of the dataset whose settings `dmsc.preset` shall give: of a dataset of `list_datasets` its own; "" for
+        one's own data, which get the defaults of a method.
 
     Examples
     --------
@@ -54,6 +59,7 @@ class Dataset:
     n_clusters: int = None  # type: ignore[assignment]  # filled in below
     masks: Sequence[np.ndarray] | None = None
     variant: str = ""
+    preset: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.Xs, np.ndarray) or not hasattr(self.Xs, "__iter__"):
@@ -126,7 +132,7 @@ class Dataset:
         Xs = [_freeze(X[rows]) for X in self.Xs]
         masks = None if self.masks is None else [mask[rows] for mask in self.masks]
         name = self.name if name is None else name
-        return Dataset(name, Xs, y, self.view_names, n_clusters, masks, self.variant)
+        return Dataset(name, Xs, y, self.view_names, n_clusters, masks, self.variant, preset=self.preset)
 
     def take_views(self, views: str | Sequence[str]) -> Dataset:
         """Return some of the views as a new dataset.
@@ -151,7 +157,7 @@ class Dataset:
         places = [self.view_names.index(name) for name in chosen]
         Xs = [self.Xs[i] for i in places]
         masks = None if self.masks is None else [self.masks[i] for i in places]
-        return Dataset(self.name, Xs, self.y, chosen, self.n_clusters, masks, self.variant)
+        return Dataset(self.name, Xs, self.y, chosen, self.n_clusters, masks, self.variant, preset=self.preset)
 
     def __repr__(self) -> str:
         shapes = ["×".join(map(str, X.shape[1:])) for X in self.Xs]
@@ -218,19 +224,20 @@ def list_datasets() -> dict[str, str]:
     return {name: (inspect.getdoc(loader) or "").splitlines()[0] for name, loader in loaders.LOADERS.items()}
 
 
-def load_dataset(name: str | os.PathLike[str], **options: Any) -> Dataset:
-    """Load a dataset by name, or one's own data from a .mat or .npz file.
+def load_dataset(name: Any, **options: Any) -> Dataset:
+    """Load a dataset by name, or one's own data: a file, a folder, tables or arrays.
 
     Parameters
     ----------
-    name : str or path-like
-        A name of `list_datasets`, or the path of a file that ends in .mat (the layout of the DMSC authors:
-        `modality_0`, …, `Label`, `num_modalities`) or .npz (`view_0`, …, and optionally `y`, `view_names`,
-        `n_clusters`, `masks`); data/README.md describes both.
+    name : str, path-like, DataFrame, mapping of names to arrays or DataFrames, AnnData or MuData
+        A name of `list_datasets`, or one's own data: a file that ends in .mat, .npz, .npy, .csv, .h5ad or .h5mu, or a
+        folder of .npy or .csv files, one per view. data/README.md describes how they are read.
     **options
         Options of that dataset: digits `n_per_class`, `seed`; synthetic `n_samples`, `n_clusters`, `subspace_dim`,
         `ambient_dim`, `noise`, `n_views`, `seed`; eyaleb and eyaleb_components `subjects`; mnist_usps, mnist_usps_32
-        and mnist_edges `n_per_class`, `seed`; one's own file `n_clusters`. Of all: `views`, names of the views to take.
+        and mnist_edges `n_per_class`, `seed`; of one's own data `labels`, `samples`, `n_clusters`, `nan` and
+        `image_shape`, see `dmsc.data.own.read_own`. Of all: `views`, names of the views to take; of one's own data
+        also of variables.
 
     Returns
     -------
@@ -247,28 +254,33 @@ def load_dataset(name: str | os.PathLike[str], **options: Any) -> Dataset:
     --------
     >>> load_dataset("digits")
     Dataset('digits', N=1797, K=10, views: image (1×8×8), edges (1×8×8))
+    >>> load_dataset({"photo": np.ones((4, 8, 8)), "text": np.eye(4), "y": ["cat", "dog", "cat", "dog"]})
+    Dataset('data', N=4, K=2, views: photo (1×8×8), text (4))
     """
-    if not isinstance(name, (str, os.PathLike)):
-        raise TypeError(f"name must be the name of a dataset or a path, got {type(name).__name__}")
-    loader: Callable[..., dict[str, Any]]
-    arguments: tuple[Path, ...] = ()
     if isinstance(name, str) and name in loaders.LOADERS:
-        loader, title = loaders.LOADERS[name], name
-    elif Path(name).suffix.lower() in loaders.OWN_FILES:
-        path = Path(name).expanduser()
-        loader, title, arguments = loaders.OWN_FILES[path.suffix.lower()], path.stem, (path,)
-    else:
-        close = difflib.get_close_matches(str(name).lower(), loaders.LOADERS)
-        hint = f" (did you mean {' or '.join(close)}?)" if close else ""
-        raise ValueError(f"unknown dataset {str(name)!r}{hint}; known: {', '.join(loaders.LOADERS)}, "
-                         "or the path of a file that ends in .mat or .npz")  # fmt: skip
-    views = options.pop("views", None)
-    known = list(inspect.signature(loader).parameters)[len(arguments) :]
-    if unknown := [option for option in options if option not in known]:
-        allowed = ", ".join([*known, "views"])
+        return _load(loaders.LOADERS[name], name, options)
+    if is_source(name):
+        title = Path(name).stem if isinstance(name, (str, os.PathLike)) else "data"
+        return _load(read_own, title, options, name)
+    if not isinstance(name, (str, os.PathLike)):
+        raise TypeError(f"name must be the name of a dataset, a path, a table or a mapping, got {type(name).__name__}")
+    close = difflib.get_close_matches(str(name).lower(), loaders.LOADERS)
+    hint = f" (did you mean {' or '.join(close)}?)" if close else ""
+    raise ValueError(f"unknown dataset {str(name)!r}{hint}; known: {', '.join(loaders.LOADERS)}, or the path of a "
+                     "folder, or of a file that ends in .mat, .npz, .npy, .csv, .h5ad or .h5mu")  # fmt: skip
+
+
+def _load(loader: Callable[..., dict[str, Any]], title: str, options: dict[str, Any], *source: Any) -> Dataset:
+    """Call a loader with its options, and take the views that are wanted."""
+    known = list(inspect.signature(loader).parameters)[len(source) :]
+    if unknown := [option for option in options if option not in (*known, "views")]:
+        allowed = ", ".join(dict.fromkeys([*known, "views"]))
         raise TypeError(f"dataset {title!r} has no option {unknown[0]!r}; its options are: {allowed}")
+    views = None if "views" in known else options.pop("views", None)
     with np.errstate(over="ignore"):  # Dataset reports what float32 can't hold
-        fields = loader(*arguments, **options)
+        fields = loader(*source, **options)
         Xs = [_freeze(np.ascontiguousarray(X, dtype=np.float32)) for X in fields.pop("Xs")]
-    dataset = Dataset(title, Xs, **fields)
+    if fields.get("y") is not None:
+        fields["y"] = np.unique(fields["y"], return_inverse=True)[1].ravel()
+    dataset = Dataset(**{"name": title, "preset": "" if source else title, **fields}, Xs=Xs)
     return dataset if views is None else dataset.take_views(views)

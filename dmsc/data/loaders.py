@@ -8,7 +8,6 @@ are read, so their layout is checked no further; fashion_edges is the exception.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,11 @@ import numpy as np
 
 from ..checks import integer
 from .files import find_file
-from .readers import read_idx, read_mat, read_npz, require_numeric
-from .views import crop, edge_map, resize, vectors_as_image, words_as_image
+from .own import read_own
+from .readers import read_idx, read_mat, require_numeric
+from .views import column_major, crop, edge_map, resize, vectors_as_image, words_as_image
 
-__all__ = ["COMPONENTS", "LOADERS", "OWN_FILES"]
+__all__ = ["COMPONENTS", "LOADERS"]
 
 COMPONENTS = {  # parts of a 48×42 face: (top, left, height, width); left is the left of the image
     "face": (0, 0, 48, 42),
@@ -113,7 +113,7 @@ def eyaleb_components(subjects: int | tuple[int, int] | None = None) -> Fields:
 
 def eyb_fc() -> Fields:
     """Extended Yale B, the DMSC authors' own file: the face and four parts of it, 32×32."""
-    return _modalities(find_file("EYB_fc.mat"))
+    return read_own(find_file("EYB_fc.mat"))
 
 
 def mnist_usps(n_per_class: int | None = 200, seed: int = 0) -> Fields:
@@ -121,7 +121,7 @@ def mnist_usps(n_per_class: int | None = 200, seed: int = 0) -> Fields:
     mnist, usps, y = read_mat(find_file("MNIST_USPS.mat"), ["X1", "X2", "Y"])
     y = _labels(y)
     rows = _per_class(y, n_per_class, seed)
-    Xs = [_column_major(X[rows], (28, 28)) for X in (mnist, usps)]
+    Xs = [column_major(X[rows], (28, 28)) for X in (mnist, usps)]
     return {"Xs": Xs, "y": y[rows], "view_names": ["MNIST", "USPS"]}
 
 
@@ -139,7 +139,7 @@ def hw2sources() -> Fields:
     """
     X, y = read_mat(find_file("multiview/HW2sources.mat"), ["X", "Y"], cells=["X"])
     mnist, usps = X[0]  # uint8, MNIST stored row by row
-    Xs = [resize(images, (32, 32)) for images in (mnist.reshape(-1, 1, 28, 28), _column_major(usps, (16, 16)))]
+    Xs = [resize(images, (32, 32)) for images in (mnist.reshape(-1, 1, 28, 28), column_major(usps, (16, 16)))]
     return {"Xs": Xs, "y": _labels(y), "view_names": ["MNIST", "USPS"]}
 
 
@@ -186,56 +186,6 @@ ALL: tuple[Callable[..., Fields], ...] = (
 LOADERS = {loader.__name__: loader for loader in ALL}
 
 
-def _modalities(path: Path, n_clusters: int | None = None) -> Fields:
-    """Views of a .mat file in the layout of the DMSC authors."""
-    label, n_views = read_mat(path, ["Label", "num_modalities"])
-    if n_views.size != 1 or n_views.flat[0] not in range(1, 1001):
-        raise ValueError(f"{path}: num_modalities must be one integer from 1 to 1000, got {n_views.ravel()[:5]}")
-    y = _labels(label, path)
-    names = [f"modality_{i}" for i in range(int(n_views.flat[0]))]
-    Xs = []
-    for name, X in zip(names, read_mat(path, names), strict=True):
-        if X.ndim != 2 or X.shape[1] != len(y):
-            raise ValueError(f"{path}: {name} must be (D, N) with N = {len(y)} labels, got shape {X.shape}")
-        side = math.isqrt(X.shape[0])
-        Xs.append(_column_major(X.T, (side, side)) if side * side == X.shape[0] else X.T)
-    return {"Xs": Xs, "y": y, "view_names": names, "n_clusters": n_clusters}
-
-
-def _own_npz(path: Path, n_clusters: int | None = None) -> Fields:
-    """Views of an .npz file."""
-    arrays = read_npz(path)
-    views = sorted((key for key in arrays if re.fullmatch(r"view_\d+", key)), key=lambda key: int(key[5:]))
-    if not views or views != [f"view_{i}" for i in range(len(views))]:
-        raise ValueError(f"{path} must hold view_0, view_1, … without a gap, got: {', '.join(arrays) or 'nothing'}")
-    if unknown := set(arrays) - set(views) - {"y", "view_names", "n_clusters", "masks"}:
-        raise ValueError(
-            f"{path}: unknown array {min(unknown)!r}; other than views it may hold y, view_names, n_clusters, masks"
-        )
-    y = _labels(arrays["y"], path) if "y" in arrays else None
-    if n_clusters is None and "n_clusters" in arrays:
-        if arrays["n_clusters"].size != 1 or arrays["n_clusters"].dtype.kind not in "iu":
-            raise ValueError(f"{path}: n_clusters must be one integer, got {arrays['n_clusters']!r}")
-        n_clusters = int(arrays["n_clusters"].flat[0])
-    if n_clusters is None and y is None:
-        raise ValueError(
-            f"{path} has no labels y: give the number of clusters as an option n_clusters=K, or as the array "
-            "n_clusters in the file"
-        )
-    Xs = []
-    for view in views:
-        require_numeric(arrays[view], f"{path}: {view}")
-        Xs.append(arrays[view][:, None] if arrays[view].ndim == 3 else arrays[view])
-    names = [str(name) for name in np.ravel(arrays["view_names"])] if "view_names" in arrays else None
-    masks = arrays.get("masks")  # (M, N)
-    if masks is not None and masks.ndim != 2:
-        raise ValueError(f"{path}: masks must be of shape (views, samples), got {masks.shape}")
-    return {"Xs": Xs, "y": y, "view_names": names, "n_clusters": n_clusters, "masks": masks}
-
-
-OWN_FILES: dict[str, Callable[..., Fields]] = {".mat": _modalities, ".npz": _own_npz}
-
-
 def _with_edges(images: np.ndarray, y: np.ndarray, n_per_class: int | None = None, seed: int = 0) -> Fields:
     """Images (N, C, H, W) and their edge maps, of so many samples per class."""
     rows = _per_class(y, n_per_class, seed)
@@ -249,7 +199,7 @@ def _with_edges(images: np.ndarray, y: np.ndarray, n_per_class: int | None = Non
 def _fea_gnd(name: str) -> Fields:
     """Images of 32×32 in the layout of many published .mat files: fea (N, 1024) and gnd."""
     fea, gnd = read_mat(find_file(name), ["fea", "gnd"])
-    return {"Xs": [_column_major(fea, (32, 32))], "y": _labels(gnd), "view_names": ["image"]}
+    return {"Xs": [column_major(fea, (32, 32))], "y": _labels(gnd), "view_names": ["image"]}
 
 
 def _eyaleb(subjects: int | tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
@@ -265,13 +215,7 @@ def _eyaleb(subjects: int | tuple[int, int] | None) -> tuple[np.ndarray, np.ndar
         )
     faces = [person[1] for person in people[first : first + count]]  # each 2016 × number of faces
     y = np.repeat(np.arange(count), [X.shape[1] for X in faces])
-    return _column_major(np.concatenate(faces, axis=1).T, (48, 42)), y
-
-
-def _column_major(X: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Rows (N, height·width), each an image stored column by column, as images (N, 1, height, width)."""
-    height, width = size
-    return X.reshape(-1, 1, width, height).swapaxes(2, 3).astype(np.float32, order="C")
+    return column_major(np.concatenate(faces, axis=1).T, (48, 42)), y
 
 
 def _labels(y: np.ndarray, path: Path | str = "labels") -> np.ndarray:

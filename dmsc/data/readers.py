@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zipfile
 import zlib
 from collections.abc import Collection, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import scipy.io
 
-__all__ = ["read_idx", "read_mat", "read_npz", "require_numeric"]
+__all__ = ["existing", "read_idx", "read_mat", "read_npy", "read_npz", "require_numeric"]
 
 
 def read_mat(path: str | Path, names: Sequence[str], cells: Collection[str] = ()) -> list[np.ndarray]:
@@ -32,7 +33,7 @@ def read_mat(path: str | Path, names: Sequence[str], cells: Collection[str] = ()
     list of ndarray
         The variables, in the order of `names`.
     """
-    path = _existing(path)
+    path = existing(path)
     try:
         variables = scipy.io.loadmat(path, appendmat=False, variable_names=list(names))
         listed = [] if all(name in variables for name in names) else [v[0] for v in scipy.io.whosmat(path, False)]
@@ -75,7 +76,7 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     dict of str to ndarray
         The arrays by name.
     """
-    path = _existing(path)
+    path = existing(path)
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} isn't an .npz file (or is cut short)")
     arrays, name = {}, None
@@ -91,6 +92,16 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     return arrays
 
 
+def read_npy(path: str | Path) -> np.ndarray:
+    """Read the array of an .npy file; pickled objects are refused."""
+    path = existing(path)
+    try:
+        return np.lib.format.read_array(io.BytesIO(path.read_bytes()), allow_pickle=False)
+    except Exception as error:  # damaged files fail anywhere in the parser
+        reason = "it holds Python objects, which are refused" if "pickle" in str(error) else error
+        raise ValueError(f"{path} can't be read as an .npy file: {reason}") from None
+
+
 def read_idx(path: str | Path) -> np.ndarray:
     """Read a gzip-compressed IDX file of unsigned bytes (the MNIST format).
 
@@ -104,7 +115,7 @@ def read_idx(path: str | Path) -> np.ndarray:
     ndarray, uint8
         The array, of the shape the file states.
     """
-    path = _existing(path)
+    path = existing(path)
     try:
         content = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
@@ -120,8 +131,15 @@ def read_idx(path: str | Path) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
-def _existing(path: str | Path) -> Path:
+def existing(path: str | Path) -> Path:
+    """Return the path of a file if it is there, and isn't one of the two things that downloads leave in its place."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
+    with path.open("rb") as file:
+        start = file.read(512).lstrip().lower()
+    if start.startswith(b"version https://git-lfs"):
+        raise ValueError(f"{path} is a Git LFS pointer, not the data: get the file itself with 'git lfs pull'")
+    if start.startswith((b"<!doctype html", b"<html")):
+        raise ValueError(f"{path} is an HTML page, not the data: download the file itself ('raw', not its page)")
     return path

@@ -8,7 +8,13 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import correlate1d
 
-__all__ = ["crop", "edge_map", "resize", "vectors_as_image", "words_as_image"]
+__all__ = ["column_major", "crop", "edge_map", "resize", "vectors_as_image", "words_as_image"]
+
+
+def column_major(X: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Rows (N, height·width), each an image stored column by column, as images (N, 1, height, width)."""
+    height, width = size
+    return X.reshape(-1, 1, width, height).swapaxes(2, 3).astype(np.float32, order="C")
 
 
 def edge_map(images: np.ndarray) -> np.ndarray:

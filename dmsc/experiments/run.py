@@ -109,6 +109,10 @@ def run_experiment(
     ValueError
         If the dataset, the method, the device and the checkpoints don't fit together.
     """
+    if not isinstance(dataset, Dataset):
+        raise TypeError(f"dataset must be a Dataset, as dmsc.load_dataset gives it, got {_short(dataset)}")
+    if not isinstance(method, (Method, Baseline)):
+        raise TypeError(f"method must be a description, as dmsc.preset gives it, got {_short(method)}")
     seed = integer("seed", seed, 0, SEED_LIMIT)
     if isinstance(method, Baseline) and str(device) not in ("auto", "cpu"):
         raise ValueError(f"{method.name} is a baseline, for the CPU only, not for {str(device)!r}: use 'auto' or 'cpu'")
@@ -162,6 +166,10 @@ def run_experiment(
     return Experiment(record, fit.coefficients, labels, affinities, fit.histories, fit.model)
 
 
+def _short(value: Any) -> str:
+    return repr(value) if isinstance(value, str) else type(value).__name__
+
+
 def _network_record(dataset: Dataset, method: Method, fit: Fit, scores: dict) -> dict:
     """Return the part of a record that only networks have; the baseline on the raw data among it."""
     assert fit.model is not None and fit.Xs is not None  # as after any network
@@ -200,7 +208,10 @@ def _score(dataset: Dataset, labels: np.ndarray) -> dict[str, float]:
 
 
 def describe(dataset: Dataset, method: Method | Baseline, seed: int) -> dict:
-    """Return what a run is, as plain JSON values: the data, the method with every setting, the seed."""
+    """Return what a run is, as plain JSON values: the data, the method with every setting, the seed.
+
+    Of one's own data labels are a part, so that mended labels are another run; others are verified when they are read.
+    """
     views = [[name, list(X.shape)] for name, X in zip(dataset.view_names, used_views(dataset, method), strict=False)]
     settings = _plain(method)
     saved = {}
@@ -212,7 +223,8 @@ def describe(dataset: Dataset, method: Method | Baseline, seed: int) -> dict:
         **({"variant": dataset.variant} if dataset.variant else {}),
         "views": views,
         "n_clusters": dataset.n_clusters,
-        "data_digest": _data_digest(dataset),
+        "data_digest": _digest(*dataset.Xs, *(dataset.masks or ())),
+        **({} if dataset.preset else {"labels_digest": None if dataset.y is None else _digest(dataset.y)}),
         "method": settings,
         **saved,
         "seed": seed,
@@ -220,8 +232,9 @@ def describe(dataset: Dataset, method: Method | Baseline, seed: int) -> dict:
 
 
 def training_config(config: dict) -> dict:
-    """Return a network's description without the reading of C: what it shares with the runs that train the same."""
-    return {**config, "method": {name: value for name, value in config["method"].items() if name != "reading"}}
+    """Return a network's description without labels and the reading of C, as runs share it that train the same."""
+    method = {name: value for name, value in config["method"].items() if name != "reading"}
+    return {name: value for name, value in config.items() if name != "labels_digest"} | {"method": method}
 
 
 def run_name(config: dict) -> str:
@@ -262,8 +275,8 @@ def _told(name: str, value: Any) -> Any:
     return _not_default(value, PARTS[name]) if name in PARTS and value is not None else value
 
 
-def _data_digest(dataset: Dataset) -> str:
+def _digest(*arrays: np.ndarray) -> str:
     digest = hashlib.sha256()
-    for X in (*dataset.Xs, *(dataset.masks or ())):
-        digest.update(np.ascontiguousarray(X).tobytes())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]

@@ -189,7 +189,7 @@ def _describe(name: str, whole: Dataset, layers: dict[str, dict]) -> Method | Ba
     """Return the preset with the settings of all layers; if that fails, say which layer brings the trouble."""
 
     def described(settings: dict) -> Method | Baseline:
-        method = preset(name, whole.name, whole.n_clusters, **settings)
+        method = preset(name, whole.preset, whole.n_clusters, **settings)
         _check_types(method, settings)
         return method
 

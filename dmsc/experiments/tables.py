@@ -163,6 +163,8 @@ def settings_of(record: dict) -> dict[str, str]:
     settings |= {"device": record["device"]}
     if not config.get("variant"):  # else one per seed, see _group
         settings |= {"data": config.get("data_digest")}
+    if "labels_digest" in config:
+        settings |= {"labels": config["labels_digest"]}
     prose = ("name", "source")
     return {
         name: value if isinstance(value, str) else json.dumps(value)
@@ -213,7 +215,8 @@ def is_preset(record: dict) -> bool:
     """Tell whether a run has every setting of its preset, in whatever precision."""
     config = record["config"]
     told = config["method"] | _unstated(config["method"])
-    meant = json.loads(json.dumps(asdict(preset(told["name"], config["dataset"], config["n_clusters"]))))
+    dataset = "" if "labels_digest" in config else config["dataset"]  # one's own data have no preset
+    meant = json.loads(json.dumps(asdict(preset(told["name"], dataset, config["n_clusters"]))))
     return all(told.get(name) == meant[name] for name in meant if name not in ("source", "precision"))
 
 

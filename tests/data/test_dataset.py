@@ -133,7 +133,8 @@ def test_list_datasets():
     [
         ("orrl", {}, ValueError, ("'orrl'", "did you mean orl?", "known: digits,", ".npz")),
         ("BDGP", {}, ValueError, "did you mean bdgp?"),
-        ("data/faces.csv", {}, ValueError, "'data/faces.csv'"),
+        ("data/faces.jpeg", {}, ValueError, ("'data/faces.jpeg'", ".csv")),
+        ("nowhere/faces.csv", {}, FileNotFoundError, "nowhere/faces.csv"),
         ("", {}, ValueError, "unknown dataset ''"),
         (None, {}, TypeError, ("name", "NoneType")),
         (3, {}, TypeError, ("name", "int")),

@@ -14,7 +14,7 @@ from dmsc.correlation import Correlation
 from dmsc.data import load_dataset
 from dmsc.experiments import fitting, reader
 from dmsc.experiments import run as experiment
-from dmsc.experiments.run import describe, run_experiment, run_id, run_name
+from dmsc.experiments.run import describe, run_experiment, run_id, run_name, training_config
 from dmsc.experiments.tables import committed_records
 from dmsc.methods import Baseline, Method
 from dmsc.networks import Architecture, Conv
@@ -84,6 +84,29 @@ def test_labels_touch_metrics_only(data, method):
     for reading in ("paper", "selected"):
         assert np.array_equal(seen.labels[reading], unseen.labels[reading])
     assert set(unseen.record["metrics"]["network"]["plain"]) == {"eigengap"}
+
+
+def test_labels_of_own_data_are_part_of_what_a_run_is(data, method):
+    """Mended labels are another run, of the same training; published data are verified when they are read."""
+    assert "labels_digest" not in describe(data, method, 0)
+    own = [replace(data, preset="", y=y) for y in (data.y, data.y[::-1], None)]
+    told = [describe(dataset, method, 0) for dataset in own]
+    assert told[2]["labels_digest"] is None and len({config["labels_digest"] for config in told}) == 3
+    assert len({run_name(config) for config in told}) == 3
+    assert len({run_name(training_config(config)) for config in told}) == 1
+    assert "labels_digest" not in describe(data.take_views(["view 0"]).take(range(9)), method, 0)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "method", "words"),
+    [
+        ("digits", "affinity", ("dataset", "dmsc.load_dataset", "'digits'")),
+        (None, "affinity", ("method", "dmsc.preset", "'affinity'")),
+        (None, METHODS, ("method", "dmsc.preset", "dict")),
+    ],
+)
+def test_names_in_place_of_a_dataset_or_method(data, dataset, method, words):
+    one_clear_error(lambda: run_experiment(dataset or data, method), TypeError, words)
 
 
 @pytest.mark.parametrize(("function", "calls"), [("finetune", 0), ("corrected_consistency", 9), ("select", 0)])

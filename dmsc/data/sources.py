@@ -1,0 +1,246 @@
+"""Where one's own data come from: files, folders, tables, AnnData. Each is read into arrays by name; no more."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import issparse
+
+from .matlab import import_extra, read_matlab
+from .readers import existing, read_npy, read_npz
+
+__all__ = ["VIEWS", "Source", "form", "inside", "is_label", "is_source", "listing", "read_source"]
+
+#: Under what names people keep views, a matrix or a cell of them, whatever the case.
+VIEWS = frozenset("x xs fea feas feat feats feature features data view views dataset multiview".split())
+#: Under what names people keep labels, whatever the case and without underscores.
+LABELS = frozenset(
+    "y gt gnd truth label labels lab truelabel truelabels labeltrue class classlabel classlabels target targets "
+    "groundtruth gtruth gtlabel gtlabels".split()
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Arrays by name, and how they are to be understood.
+
+    ``free``: views may have any name. ``closed``: an array that fits no rule is an error, not ignored. ``rows_first``:
+    samples are rows unless only the columns fit.
+    """
+
+    where: str
+    name: str
+    variables: dict[str, Any]
+    free: bool = False
+    closed: bool = False
+    rows_first: bool = True
+
+
+def is_label(name: str) -> bool:
+    """Tell whether a variable, a file or a column is named as labels usually are; of a field of a struct, its name."""
+    return name.rsplit(".", 1)[-1].replace("_", "").replace(" ", "").casefold() in LABELS
+
+
+def is_source(what: Any) -> bool:
+    """Tell whether `read_source` takes it: a path with a known ending, a folder, a table, a mapping, AnnData."""
+    if isinstance(what, (str, os.PathLike)):
+        path = Path(what).expanduser()
+        return path.suffix.lower() in READERS or (bool(str(what)) and path.is_dir())
+    return isinstance(what, (pd.DataFrame, Mapping)) or hasattr(what, "obs")
+
+
+def read_source(what: Any, labels: str | None = None) -> Source:
+    """Read everything that a source holds.
+
+    Parameters
+    ----------
+    what : path, DataFrame, mapping of names to arrays or DataFrames, AnnData or MuData
+        A file may end in one of `READERS`; a folder holds .npy or .csv files, one per view.
+    labels : str, optional
+        The column of labels; without it those named as labels usually are.
+
+    Returns
+    -------
+    Source
+    """
+    if isinstance(what, (str, os.PathLike)):
+        path = Path(what).expanduser()
+        return _folder(path, labels) if path.is_dir() else READERS[path.suffix.lower()](path, labels)
+    if isinstance(what, pd.DataFrame):
+        return Source("the table", "data", _table(what, "data", "the table", labels), free=True)
+    if isinstance(what, Mapping):
+        return Source("the data", "data", _tables(what, "the data", labels), free=True)
+    return _annotated(what, "the data", "data", labels)
+
+
+def _mat(path: Path, labels: str | None) -> Source:
+    return Source(str(path), path.stem, read_matlab(path), rows_first=False)
+
+
+def _npz(path: Path, labels: str | None) -> Source:
+    return Source(str(path), path.stem, dict(read_npz(path)), closed=True)
+
+
+def _npy(path: Path, labels: str | None) -> Source:
+    return Source(str(path), path.stem, {path.stem: read_npy(path)}, free=True)
+
+
+def _csv(path: Path, labels: str | None) -> Source:
+    return Source(str(path), path.stem, _table(_read_csv(path), path.stem, str(path), labels), free=True)
+
+
+def _h5ad(path: Path, labels: str | None) -> Source:
+    anndata = import_extra("anndata", f"reading {path}")
+    return _annotated(anndata.read_h5ad(existing(path)), str(path), path.stem, labels)
+
+
+def _h5mu(path: Path, labels: str | None) -> Source:
+    mudata = import_extra("mudata", f"reading {path}")
+    return _annotated(mudata.read_h5mu(existing(path)), str(path), path.stem, labels)
+
+
+READERS: dict[str, Callable[[Path, str | None], Source]] = {
+    ".mat": _mat,
+    ".npz": _npz,
+    ".npy": _npy,
+    ".csv": _csv,
+    ".h5ad": _h5ad,
+    ".h5mu": _h5mu,
+}
+
+
+def _folder(path: Path, labels: str | None) -> Source:
+    """Read a folder of .npy files, or of .csv files; in the order of their names, 2 before 10."""
+    kinds = {ending: sorted(path.glob(f"*{ending}"), key=_natural) for ending in (".npy", ".csv")}
+    if bool(kinds[".npy"]) == bool(kinds[".csv"]):
+        held = ", ".join(sorted(file.name for file in path.iterdir())[:20]) or "nothing"
+        raise ValueError(f"{path} must hold .npy files, or .csv files, one per view and labels; it holds: {held}")
+    arrays: dict[str, Any] = {file.stem: read_npy(file) for file in kinds[".npy"]}
+    for file in kinds[".csv"]:
+        arrays[file.stem] = _read_csv(file, of_labels=file.stem == labels or is_label(file.stem))
+    return Source(str(path), path.resolve().name, _tables(arrays, str(path), labels), free=True)
+
+
+def _natural(path: Path) -> list:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.stem)]
+
+
+def _read_csv(path: Path, of_labels: bool = False) -> pd.DataFrame:
+    """Read a .csv file, with or without a header: a first line without a number, or 0, 1, … as pandas writes it."""
+    existing(path)
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            line = file.readline()
+        separator = max(",;\t", key=line.count)
+        first = [field.strip().strip("\"'") for field in line.split(separator)]
+        numbers = [str(i) for i in range(len(first))]
+        counted = len(first) > 2 and first in (numbers, ["", *numbers[:-1]])  # of two, 0 and 1 may well be data
+        header = any(map(is_label, first)) if of_labels else counted or not any(map(_is_number, first))
+        return pd.read_csv(path, sep=separator, header=0 if header else None, encoding="utf-8-sig")
+    except ValueError as error:  # of pandas, too
+        raise ValueError(f"{path} can't be read as a table: {' '.join(str(error).split())}") from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _tables(arrays: Mapping[Any, Any], where: str, labels: str | None) -> dict[str, Any]:
+    """Return arrays by name, with those that are tables taken apart; their columns of labels must agree."""
+    variables: dict[str, Any] = {}
+    for name, value in arrays.items():
+        if not isinstance(name, str):
+            raise TypeError(f"{where}: names of views must be strings, got {name!r}")
+        whole = isinstance(value, pd.DataFrame) and not (name == labels or is_label(name))
+        parts = _table(value, name, f"{where}: {name}", labels, needed=False) if whole else {name: _column(value)}
+        for key, part in parts.items():
+            if key in variables and not np.array_equal(variables[key], part):
+                raise ValueError(f"{where}: {key!r} differs between tables: all need the same samples in one order")
+            variables[key] = part
+    return variables
+
+
+def _column(value: Any) -> Any:
+    """Return a table of labels as its one column, or as the one that is named so; other things as they are."""
+    if isinstance(value, pd.DataFrame):
+        columns = [column for column in value.columns if is_label(str(column))]
+        return np.asarray(value[columns[0]] if len(columns) == 1 else value.squeeze(axis=1))
+    return value if hasattr(value, "toarray") else np.asarray(value)
+
+
+def _table(frame: pd.DataFrame, name: str, where: str, labels: str | None, needed: bool = True) -> dict[str, Any]:
+    """Take a table apart: its numbers, one view, and its columns of labels."""
+    frame = frame.rename(columns=str)
+    if frame.columns[:1].isin(["Unnamed: 0"]).any():  # the index, which pandas writes without a name
+        frame = frame.iloc[:, 1:]
+    columns = [column for column in frame.columns if column == labels or (labels is None and is_label(column))]
+    if labels is not None and needed and not columns:
+        raise ValueError(f"{where} has no column {labels!r} for labels; its columns: {_some(frame.columns)}")
+    numbers = frame.drop(columns=columns)
+    text = [column for column, kind in numbers.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)]
+    if text:
+        raise ValueError(
+            f"{where} has columns that aren't numbers: {_some(text)}; leave them out, or name the labels' with labels="
+        )
+    view = numbers.to_numpy(dtype=np.float32, na_value=np.nan)
+    return {name: view} | {column: np.asarray(frame[column]) for column in columns}
+
+
+def _some(names: Any) -> str:
+    names = [str(name) for name in names]
+    return ", ".join(names[:10]) + f", … ({len(names)})" * (len(names) > 10)
+
+
+def _annotated(data: Any, where: str, name: str, labels: str | None) -> Source:
+    """Read AnnData, one view X, or MuData, a view per modality; samples that a modality lacks are masked."""
+    columns = [c for c in map(str, data.obs.columns) if c == labels or (labels is None and is_label(c))]
+    if labels is not None and not columns:
+        raise ValueError(f"{where} has no column {labels!r} in obs; its columns: {_some(data.obs.columns)}")
+    variables: dict[str, Any] = {column: np.asarray(data.obs[column]) for column in columns}
+    masks = []
+    for modality, part in getattr(data, "mod", {"X": data}).items():
+        places = part.obs_names.get_indexer(data.obs_names)
+        masks.append(places >= 0)
+        variables[modality] = part.X[places]  # of those that it lacks, the last: hidden by the mask
+    if not np.all(masks):
+        variables["masks"] = np.array(masks)
+    return Source(where, name, variables, free=True)
+
+
+def form(value: Any) -> str:
+    """Say what a value is: its shape and type, or that it is a cell, a struct, text."""
+    if isinstance(value, list):
+        return f"cell of {len(value)}" + f" ({form(value[0])}{', …' * (len(value) > 1)})" * bool(value)
+    if isinstance(value, dict):
+        return f"struct ({', '.join(value)})"
+    if not hasattr(value, "dtype"):
+        return "nothing that can be read"
+    kind = "text" if value.dtype.kind == "U" else f"sparse {value.dtype}" if issparse(value) else value.dtype
+    return f"{kind} {tuple(value.shape)}"
+
+
+def listing(variables: Mapping[str, Any]) -> str:
+    """Say what a source holds: names with what they are, at most a dozen."""
+    listed = [f"{name} ({form(value)})" for name, value in variables.items()]
+    return ", ".join(listed[:12]) + f", … ({len(listed)} in all)" * (len(listed) > 12)
+
+
+def inside(value: Any) -> Any:
+    """Take a matrix out of cells of one and structs with one field of views."""
+    while (isinstance(value, list) and len(value) == 1) or isinstance(value, dict):
+        fields = [name for name in value if name.casefold() in VIEWS] if isinstance(value, dict) else [0]
+        if len(fields) != 1:
+            break
+        value = value[fields[0]]
+    return value
