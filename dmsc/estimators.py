@@ -232,7 +232,7 @@ class DSC(_SingleView, _Network):
         number of features and any units (``settings={"relative": False}`` for the papers' sums).
     scale : {"auto", "unit", "standard", "tf-idf", "none"}
         What the views are brought to, see `dmsc.scaling.scale_view`; "auto" chooses without labels, see
-        `dmsc.experiments.scaling.choose_scale`; "none" is for the papers' weights, which depend on the units.
+        `dmsc.experiments.choosing.choose_scale`; "none" is for the papers' weights, which depend on the units.
     n_neighbors : int, "auto" or None
         Let C be between so many nearest neighbors only; None, as in the papers: between all samples.
     settings : dict, optional

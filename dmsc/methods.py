@@ -43,7 +43,7 @@ class Method:
         Networks, loss weights, and how the paper reads labels off C.
     scale : {"none", "unit", "standard", "tf-idf", "auto"}
         What the views are brought to first, see `dmsc.scaling`; "auto" chooses without labels, see
-        `dmsc.experiments.scaling.choose_scale`. The papers' weights only mean something at their own scale, "none".
+        `dmsc.experiments.choosing.choose_scale`. The papers' weights only mean something at their own scale, "none".
     input_scale : float
         Factor on the inputs, after that.
     n_neighbors : int, "auto" or None

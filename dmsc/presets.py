@@ -305,8 +305,8 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides: Any) -> Meth
     method : str
         One of `METHODS` or `BASELINES`.
     dataset : str
-        Name of a dataset, ``Dataset.preset``; one that no paper speaks of gets the method's defaults. "" is data of one's
-        own: their views are brought to a common scale, and the weights mean the same for any units.
+        Name of a dataset, ``Dataset.preset``; one that no paper speaks of gets the method's defaults. "" is data of
+        one's own: their views are brought to a common scale, and the weights mean the same for any units.
     n_clusters : int
         K; some papers' weights depend on it.
     **overrides

@@ -142,11 +142,11 @@ def test_the_chosen_reading_of_ssc_on_digits_has_not_collapsed():
 
 
 def test_defaults_are_those_of_the_presets():
-    for norm, description in ((2, preset("dsc-l2", "data", 8)), (1, preset("dsc-l1", "data", 8))):
+    for norm, description in ((2, preset("dsc-l2", "", 8)), (1, preset("dsc-l1", "", 8))):
         assert DSC(norm=norm)._description() == description
     for fusion, function in ALL_FUSIONS:
         name = f"{fusion}-{function}" if fusion in PLACES else fusion
-        assert DMSC(fusion=fusion, fusion_function=function)._description() == preset(name, "data", 8)
+        assert DMSC(fusion=fusion, fusion_function=function)._description() == preset(name, "", 8)
     for estimator, function in CLASSICAL.items():
         parameters = estimator()._description().parameters
         defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}

@@ -153,6 +153,36 @@ def test_a_solver_takes_the_place_of_the_parameter():
         torch.testing.assert_close(gradient, parameter.grad)
 
 
+def test_relative_terms_know_no_units():
+    """Each error is divided by the mean squared length of its target, over the samples that have it."""
+    model, Xs = make()
+    weights = LossWeights((0.6, 0.1), (0.3, 0.05), 2.0, 7.0, relative=True)
+    masks = [torch.arange(5) < 4, torch.arange(5) > 0]
+    Xs = [X * mask.reshape(-1, *[1] * (X.ndim - 1)) for X, mask in zip(Xs, masks, strict=True)]
+    terms = finetuning_terms(model, Xs, weights, masks=masks)
+    C = model.self_expression.matrix()
+    Zs = model.encode(Xs, masks)
+    Xs_hat = model.decode([C @ Z for Z in Zs])
+    residual = sum(
+        v * (Z - C @ Z)[m].square().sum() / Z[m].square().sum(1).mean()
+        for v, Z, m in zip((0.3, 0.05), Zs, masks, strict=True)
+    )
+    error = sum(
+        w * (X - X_hat)[m].square().sum() / X[m].flatten(1).square().sum(1).mean()
+        for w, X, X_hat, m in zip((0.6, 0.1), Xs, Xs_hat, masks, strict=True)
+    )
+    torch.testing.assert_close(terms["self_expression"], 7.0 * residual)
+    torch.testing.assert_close(terms["reconstruction"], error)
+    targets, outputs = [torch.rand(4, 3)], [torch.rand(4, 3)]
+    small, large = (
+        weighted_squared_error([1000**k * T for T in targets], [1000**k * T for T in outputs], (2.0,), relative=True)
+        for k in (0, 1)
+    )
+    torch.testing.assert_close(small, large)
+    nothing = weighted_squared_error([torch.zeros(4, 3)], [torch.zeros(4, 3)], (1.0,), relative=True)
+    assert nothing == 0  # a dead latent
+
+
 def test_the_penalty_of_the_closed_form():
     assert LossWeights(lambda_regularization=0.5, lambda_self_expression=4.0).ridge == 0.125
 

@@ -88,6 +88,10 @@ def test_transposed_convolution_is_pytorchs(kernel, stride, padding, more, bias,
         ((1, 42, 42), LISTING_NET, (30, 10, 10)),
         ((3, 17, 5), YALE_NET, (30, 3, 1)),
         ((79,), Architecture(dense=(20, 7)), (7,)),
+        ((6,), Architecture(dense="auto"), (6,)),
+        ((24,), Architecture(dense="auto"), (8,)),
+        ((784,), Architecture(dense="auto"), (28,)),
+        ((9000,), Architecture(dense="auto"), (64,)),
     ],
 )
 def test_shapes_there_and_back(shape, architecture, latent):

@@ -1,3 +1,5 @@
+"""Scales of views against scikit-learn's; units and constant features don't matter."""
+
 import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfTransformer

@@ -16,6 +16,8 @@ from dmsc.self_expression import (
     coefficients_norm,
     express,
     gram_inverse,
+    local_self_expression,
+    nearest_neighbors,
     raw_self_expression,
     ridge_coefficients,
     ridge_self_expression,
@@ -198,6 +200,58 @@ def test_raw_self_expression_takes_the_views_that_samples_have():
     assert residuals[0] < residuals[1]
 
 
+def test_nearest_neighbors_are_those_of_the_summed_cosines():
+    rng = np.random.default_rng(0)
+    Zs = [rng.normal(size=(12, 4)), rng.normal(size=(12, 2, 3))]
+    cosines = np.zeros((12, 12))
+    for v, Z in zip((1.0, 0.5), Zs, strict=True):
+        for i in range(12):
+            for j in range(12):
+                a, b = Z[i].ravel(), Z[j].ravel()
+                cosines[i, j] += v * (a @ b) / np.linalg.norm(a) / np.linalg.norm(b)
+    np.fill_diagonal(cosines, -np.inf)
+    expected = [set(np.argsort(-row)[:3]) for row in cosines]
+    assert [set(row) for row in nearest_neighbors(Zs, 3, weights=(1.0, 0.5)).tolist()] == expected
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_local_closed_form_is_least_squares_on_the_neighbors(masked):
+    rng = np.random.default_rng(0)
+    Zs = [rng.normal(size=(9, 4)), rng.normal(size=(9, 3))]
+    masks = [np.arange(9) < 6, np.arange(9) > 2] if masked else [np.ones(9, bool)] * 2
+    Zs = [Z * mask[:, None] for Z, mask in zip(Zs, masks, strict=True)]
+    neighbors = nearest_neighbors(Zs, 3)
+    weights, ridge = (2.0, 0.5), 0.3
+    C = local_self_expression(Zs, neighbors, ridge, weights=weights, masks=masks if masked else None).numpy()
+    for i in range(9):
+        j = neighbors[i].numpy()
+        parts = [np.sqrt(v) * Z for v, Z, mask in zip(weights, Zs, masks, strict=True) if mask[i]]  # those it has
+        Z = np.hstack(parts)
+        A, b = np.vstack([Z[j].T, np.sqrt(ridge) * np.eye(3)]), np.r_[Z[i], np.zeros(3)]
+        assert C[i, j] == pytest.approx(np.linalg.lstsq(A, b, rcond=None)[0])
+        assert set(np.flatnonzero(C[i])) <= set(j)
+
+
+def test_with_all_as_neighbors_the_local_closed_form_is_the_whole_one():
+    Z = np.random.default_rng(0).normal(size=(8, 5))
+    local = local_self_expression([Z], nearest_neighbors([Z], 7), 0.2)
+    torch.testing.assert_close(local, ridge_self_expression([Z], 0.2))
+
+
+@pytest.mark.parametrize("zero_diagonal", [False, True])
+def test_a_restricted_layer_stays_within_its_neighbors(zero_diagonal):
+    Z = torch.rand(10, 4, requires_grad=True)
+    layer = SelfExpression(10, init=0.5, zero_diagonal=zero_diagonal)
+    layer.restrict(neighbors := nearest_neighbors([Z], 2))
+    support = torch.zeros(10, 10, dtype=torch.bool).scatter_(1, neighbors, True)
+    torch.testing.assert_close(layer.coefficients, 0.5 * support)
+    (layer(Z) - Z).square().sum().backward()
+    assert not layer.weight.grad[~support].any() and layer.weight.grad[support].all()
+    assert list(layer.state_dict()) == ["weight"]  # checkpoints are as before
+    layer.coefficients.zero_()
+    assert layer.matrix().any()  # a copy
+
+
 X = torch.rand(4, 3)
 TWINS = 1e6 * torch.ones(30, 3)  # duplicates at a scale at which a tiny penalty is nothing
 HALF = torch.tensor([True, True, False, False])
@@ -217,6 +271,7 @@ CASES = [
     ),
     ("ridge: nan", lambda: ridge_self_expression([X * torch.nan], 1.0), ValueError, ("ridge=1", "NaN")),
     ("ridge: infinite", lambda: gram_inverse([X * 1e300], 0.1, [1.0]), ValueError, ("ridge=0.1", "infinite")),
+    ("neighbors: too many", lambda: nearest_neighbors([X], 4), ValueError, ("n_neighbors", "from 1 to 3", "got 4")),
     ("choose: one feature", lambda: choose_ridge([np.ones((4, 1))]), ValueError, "two features"),
     ("layer: no samples", lambda: SelfExpression(0), ValueError, ("n_samples", "got 0")),
 ]

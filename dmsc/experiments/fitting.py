@@ -30,8 +30,8 @@ from ..solvers.scale_path import finetune_scale_path
 from ..spectral import READINGS, Labels
 from ..training import History, finetune, pretrain
 from .autoencoders import load_autoencoders
+from .choosing import settled
 from .reader import Clock, Reader, used_views
-from .scaling import settled
 
 __all__ = ["Fit", "build_model", "fit_baseline", "fit_network"]
 
