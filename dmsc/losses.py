@@ -103,9 +103,9 @@ def repeat_last(weights: Sequence[float], count: int) -> list[float]:
 
 
 def mean_squared_length(T: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-    """Return ‖T‖²_F / N over the samples that have the view; those that lack it have rows of zeros."""
+    """Return ‖T‖²_F / N over the samples that have the view (the others' rows are 0), or 1e-12 if T is nothing."""
     n_samples = len(T) if mask is None else mask.sum()
-    return (T.square().sum() / n_samples).clamp(min=torch.finfo(T.dtype).tiny)
+    return (T.square().sum() / n_samples).clamp(min=1e-12)
 
 
 def weighted_squared_error(

@@ -66,7 +66,7 @@ class Architecture:
         Layers (or the tuples of their arguments) for image views, input to latent. The decoder mirrors them.
     dense : tuple of int, or "auto"
         Widths of the layers for vector views; the last one is the latent dimension. "auto" follows the number of
-        features D: a latent of √D, from 8 (or D) to 64, behind a layer of the geometric mean of D and that, up to 128.
+        features D: a latent of √D, from 8 (or D) to 64, behind a layer of the geometric mean of D and that, 8 to 128.
     activation, output_activation : {"relu", "none"}
         Non-linearity after each layer, and after the decoder's last one. The authors' code has ReLU in both places;
         with an unlucky start an output ReLU stays at 0 and its view is not reconstructed (the records'
@@ -98,7 +98,7 @@ class Architecture:
         if isinstance(self.dense, tuple):
             return self.dense
         latent = min(n_features, 64, max(8, round(n_features**0.5)))
-        return min(128, round((n_features * latent) ** 0.5)), latent
+        return min(128, max(8, round((n_features * latent) ** 0.5))), latent
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:

@@ -44,7 +44,7 @@ def choose_scale(
     For each scale every sample is expressed by its 20 nearest neighbors in closed form, and the graph is cut into K
     clusters. The scale is taken whose clusters are subspaces the most, see `dmsc.selection.corrected_consistency`; then
     10 neighbors are compared with 20 in the same way. Degenerate clusters (`dmsc.selection.is_degenerate`) are refused.
-    "tf-idf" is tried if all views are vectors without negative values.
+    "tf-idf" is tried if all views are counts: vectors of whole numbers, none negative.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def choose_scale(
 
     first = n_neighbors if isinstance(n_neighbors, int) else NEIGHBORS[0]
     scales = ["unit", "standard"]
-    if all(X.ndim == 2 and X.min() >= 0 for X in dataset.Xs):
+    if all(X.ndim == 2 and X.min() >= 0 and not (X % 1).any() for X in dataset.Xs):
         scales.append("tf-idf")
     scale = best([(name, first) for name in scales])[0] if scale == "auto" else scale
     if n_neighbors == "auto":

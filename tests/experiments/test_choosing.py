@@ -22,7 +22,8 @@ def documents():
     """Counts of 3 topics of 10 words each, beside 5 words of every document that outweigh them."""
     topics = RNG.poisson(np.kron(np.eye(3), np.full((1, 10), 1.5))[LABELS])
     common = RNG.integers(1, 60, size=(120, 5))
-    return np.hstack([topics, common])
+    rare = RNG.poisson(0.02, size=(120, 100))  # standardized, these are as loud as the topics
+    return np.hstack([topics, common, rare])
 
 
 def units():
