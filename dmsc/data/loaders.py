@@ -227,9 +227,9 @@ def _own_npz(path: Path, n_clusters: int | None = None) -> Fields:
         require_numeric(arrays[view], f"{path}: {view}")
         Xs.append(arrays[view][:, None] if arrays[view].ndim == 3 else arrays[view])
     names = [str(name) for name in np.ravel(arrays["view_names"])] if "view_names" in arrays else None
-    masks = arrays.get("masks")  # (M, N)
-    if masks is not None and masks.ndim != 2:
-        raise ValueError(f"{path}: masks must be of shape (views, samples), got {masks.shape}")
+    masks = list(arrays["masks"]) if "masks" in arrays else None  # (M, N)
+    if masks is not None and arrays["masks"].ndim != 2:
+        raise ValueError(f"{path}: masks must be of shape (views, samples), got {arrays['masks'].shape}")
     return {"Xs": Xs, "y": y, "view_names": names, "n_clusters": n_clusters, "masks": masks}
 
 
