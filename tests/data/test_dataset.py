@@ -128,7 +128,7 @@ def test_class_names_and_preset_come_along():
     assert Dataset("mine", [np.eye(3)], [2, 0, 2], class_names=["a", "b", "c"]).class_names == ("a", "c")
 
 
-def test_a_wide_dataset_takes_what_people_have():
+def test_a_dataset_takes_what_people_have():
     frame = pd.DataFrame({"age": pd.array([1, None, 3], dtype="Int64"), "size": [0.5, 1.5, 2.5]})
     images = np.arange(3 * 6 * 5 * 3.0).reshape(3, 6, 5, 3)
     data = Dataset(
