@@ -23,7 +23,8 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .checks import SEED_LIMIT, integer, one_of, square_matrix
+from .checks import SEED_LIMIT, integer, one_of
+from .cluster_number import CRITERIA, estimate_n_clusters, strongest
 from .data import Dataset
 from .data.arrays import check_finite, view_array, view_label, view_list
 from .devices import as_tensors, resolve_device
@@ -35,7 +36,7 @@ from .methods import Baseline, Method
 from .out_of_sample import NearestSubspace
 from .presets import BASELINES, METHODS, override
 from .selection import select
-from .spectral import READINGS, Reading, build_affinity, spectral_embedding, warning_signs
+from .spectral import READINGS, Reading, build_affinity, warning_signs
 
 try:
     from sklearn.utils.validation import validate_data
@@ -51,45 +52,6 @@ READING_OPTIONS = tuple(field.name for field in fields(Reading))
 #: No settings of a network: what has a place among the parameters, or would undo them.
 RESERVED = ("name", "source", "fusion", "loss", "correlation", "reading", *READING_OPTIONS)
 Self = TypeVar("Self", bound="_SubspaceClusterer")
-
-
-def estimate_n_clusters(W: ArrayLike, max_clusters: int = 20) -> int:
-    """Estimate the number of clusters of a graph by its widest eigengap.
-
-    Among the eigenvalues of the normalized Laplacian in ascending order, the K-th is the one with the widest gap behind
-    it; the first one of equals. On clean, separate clusters that is their number; on real data it is often 2, whatever
-    the classes (on the ten digits of scikit-learn, for instance): look at the eigenvalues before believing it.
-
-    Parameters
-    ----------
-    W : array (N, N)
-        Symmetric, non-negative affinity, N >= 3.
-    max_clusters : int
-        Largest K that is considered, >= 2 and in effect at most N - 1. The smallest one is 2.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ValueError, TypeError
-        If W is no affinity of at least three samples, or ``max_clusters`` is no integer >= 2.
-
-    References
-    ----------
-    U. von Luxburg, "A Tutorial on Spectral Clustering", 2007, section 8.3.
-
-    Examples
-    --------
-    >>> estimate_n_clusters(np.kron(np.eye(4), np.ones((5, 5))))
-    4
-    """
-    W, max_clusters = square_matrix("W", W), integer("max_clusters", max_clusters, 2)
-    if len(W) < 3:
-        raise ValueError(f"an eigengap needs at least three samples, got {len(W)}: give n_clusters as an integer")
-    eigenvalues, _ = spectral_embedding(W, min(max_clusters, len(W) - 1) + 1)
-    return int(np.argmax(np.diff(eigenvalues)[1:].round(9))) + 2  # rounded, so that equal gaps are equal
 
 
 @dataclass(eq=False, repr=False)
@@ -120,8 +82,9 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
         method = self._description()
         method = replace(method, reading=replace(method.reading, **self._reading_options()))
         estimated = isinstance(self.n_clusters, str)
-        if estimated and self.n_clusters != "eigengap":
-            raise ValueError(f"n_clusters must be an integer or 'eigengap', got {self.n_clusters!r}")
+        if estimated and self.n_clusters not in CRITERIA:
+            criteria = ", ".join(map(repr, CRITERIA))
+            raise ValueError(f"n_clusters must be an integer, or one of {criteria}, got {self.n_clusters!r}")
         max_clusters = integer("max_clusters", self.max_clusters, 2)
         known = 1 if isinstance(self.n_clusters, str) else self.n_clusters
         dataset = Dataset("data", Xs, n_clusters=known, masks=masks)
@@ -136,7 +99,8 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
         fit = self._solve(dataset, method, seed, () if estimated else (self.reading,))
         labels, candidates = fit.labels, fit.candidates
         if estimated:  # until now K played no part
-            K = estimate_n_clusters(build_affinity(fit.coefficients), max_clusters)
+            C = fit.coefficients if self.n_clusters == "eigengap" else strongest(fit.coefficients)
+            K = estimate_n_clusters(build_affinity(C), max_clusters, str(self.n_clusters))
             dataset = replace(dataset, n_clusters=K)
             reader = Reader(dataset, method, seed, (self.reading,))
             labels, candidates = reader.read(fit.coefficients, fit.epochs), reader.candidates
@@ -297,9 +261,10 @@ class DSC(_SingleView, _Network):
 
     Parameters
     ----------
-    n_clusters : int or "eigengap"
-        K. "eigengap" fits C first and applies `estimate_n_clusters` to its plain affinity; read there what it is good
-        for.
+    n_clusters : int, "modularity", "eigengap" or "silhouette"
+        K; or how to choose it: C is fitted first, then the K with the highest score is taken, see
+        `dmsc.cluster_number.cluster_number_scores`. On real data "modularity" comes nearest, and seldom hits.
+        "eigengap" looks at the plain affinity of C, the others at that of the 20 strongest coefficients of each sample.
     norm : {1, 2}
         p of the penalty on C: DSC-Net-L1 (whose C has a zero diagonal) or DSC-Net-L2.
     pretrain_epochs, finetune_epochs : int
@@ -320,7 +285,7 @@ class DSC(_SingleView, _Network):
         ``ratio``, ``dim``, ``alpha``, ``unit_diagonal``, ``assign``, ``affinity`` of "paper", as in
         `dmsc.spectral.Reading`.
     max_clusters : int
-        Largest K that "eigengap" considers.
+        Largest K that is considered where K is chosen.
     device : str
         "auto", "cpu" or "cuda".
     progress : bool

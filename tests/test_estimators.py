@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from dmsc import baselines, estimators, load_dataset
+from dmsc.cluster_number import strongest
 from dmsc.data import masks_from_nan
 from dmsc.data.dataset import Dataset
 from dmsc.estimators import DMSC, DSC, LRR, SSC, SSCOMP, RidgeSelfExpression, estimate_n_clusters
@@ -29,7 +30,7 @@ from dmsc.metrics import clustering_accuracy, eigengap
 from dmsc.presets import BASELINES, override, preset
 from dmsc.selection import select, subspace_consistency
 from dmsc.self_expression import choose_ridge, unit_rows
-from dmsc.spectral import PLAIN, Reading, read_labels
+from dmsc.spectral import PLAIN, Reading, build_affinity, read_labels
 
 TINY = {"pretrain_epochs": 2, "finetune_epochs": 3, "device": "cpu"}
 CLASSICAL = {
@@ -247,6 +248,16 @@ def test_eigengap_finds_the_number_of_subspaces(n_clusters):
             assert model.candidate_.epoch == 3
 
 
+@pytest.mark.parametrize("criterion", ["modularity", "silhouette"])
+def test_other_criteria_look_at_the_strongest_coefficients(criterion, old_and_new):
+    X = old_and_new[0].Xs[0]
+    model = RidgeSelfExpression(criterion, random_state=0).fit(X)
+    W = build_affinity(strongest(model.coefficients_))
+    assert model.n_clusters_ == 4 == estimate_n_clusters(W, method=criterion)
+    assert np.array_equal(model.affinity_matrix_, build_affinity(model.coefficients_))  # what is clustered is the whole
+    assert RidgeSelfExpression(criterion, max_clusters=3).fit(X).n_clusters_ <= 3
+
+
 def test_estimate_n_clusters_takes_the_widest_gap():
     rng = np.random.default_rng(0)
     for _ in range(10):
@@ -422,10 +433,10 @@ X, VECTORS = np.random.default_rng(0).random((6, 3)), [np.eye(6), np.eye(6)[:, :
 IMAGES = [np.ones((6, 1, 8, 8)), np.ones((6, 1, 16, 16))]
 
 CASES = [
-    ("K: word", lambda: DSC("auto").fit(X), ValueError, ("n_clusters", "'eigengap'", "'auto'")),
+    ("K: word", lambda: DSC("auto").fit(X), ValueError, ("n_clusters", "'eigengap', 'modularity'", "'auto'")),
     ("K: too many", lambda: SSC(7).fit(X), ValueError, ("n_clusters", "from 1 to 6", "got 7")),
     ("K: float", lambda: LRR(2.0).fit(X), TypeError, ("n_clusters", "2.0")),
-    ("K: nothing to estimate", lambda: SSC("eigengap").fit(X[:2]), ValueError, ("eigengap", "three samples")),
+    ("K: nothing to estimate", lambda: SSC("eigengap").fit(X[:2]), ValueError, ("n_clusters", "three samples")),
     ("max_clusters", lambda: SSC("eigengap", max_clusters=1).fit(X), ValueError, ("max_clusters", "got 1")),
     ("norm", lambda: DSC(2, norm=3).fit(X), ValueError, ("norm", "got 3")),
     ("fusion", lambda: DMSC(2, fusion="middle").fit(VECTORS), ValueError, ("fusion", "'middle'")),
