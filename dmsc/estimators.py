@@ -130,7 +130,8 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
 
     def _predict(self, arrays: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
         """Return the clusters of new samples, whose views (n, ...) are checked here."""
-        Xs = [X.astype(np.float32) for X in arrays]
+        with np.errstate(over="ignore"):  # what float32 can't hold becomes inf, reported below
+            Xs = [X.astype(np.float32) for X in arrays]
         shapes = [X.shape[1:] for X in Xs]
         if shapes != (fitted := list(self._views.values())):
             raise ValueError(f"views must have the shapes {fitted} per sample, as in fit, got {shapes}")

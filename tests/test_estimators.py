@@ -340,6 +340,7 @@ def test_predict_of_several_views(fusion, old_and_new):
         ([a, b[:5]], "[40, 5]"),
         ({"a": a, "c": b}, ("a, b", "a, c")),
         ([a, with_nan], ("view 1", "NaN", "(3)", "drop")),
+        ([a, np.full(b.shape, 1e300)], ("view 1", "infinite", "40 of 40")),
         (a, ("list", "[X]")),
     ):
         kind = TypeError if Xs is a else ValueError
