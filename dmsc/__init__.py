@@ -3,6 +3,7 @@
 The package is thin: a file per idea, a function per equation. Start with ``notebooks/00_start_here.ipynb``.
 """
 
+from .cluster_number import cluster_number_scores
 from .data import Dataset, corrupt, list_datasets, load_dataset
 from .estimators import DMSC, DSC, LRR, SSC, SSCOMP, RidgeSelfExpression, estimate_n_clusters
 from .experiments.records import show_versions
@@ -18,7 +19,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "BASELINES", "DMSC", "DSC", "LRR", "METHODS", "SSC", "SSCOMP", "Baseline", "Dataset", "Method",
-    "RidgeSelfExpression", "SelfExpression", "SubspaceNetwork", "build_affinity", "corrupt", "estimate_n_clusters",
-    "finetune", "list_datasets", "load_dataset", "preset", "pretrain", "ridge_self_expression", "run_experiment",
-    "show_versions", "spectral_clustering", "spectral_embedding", "threshold_coefficients",
+    "RidgeSelfExpression", "SelfExpression", "SubspaceNetwork", "build_affinity", "cluster_number_scores", "corrupt",
+    "estimate_n_clusters", "finetune", "list_datasets", "load_dataset", "preset", "pretrain", "ridge_self_expression",
+    "run_experiment", "show_versions", "spectral_clustering", "spectral_embedding", "threshold_coefficients",
 ]  # fmt: skip

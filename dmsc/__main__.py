@@ -1,4 +1,4 @@
-"""The command line: `dmsc run`, `sweep`, `record`, `table`, `numbers`, `reproduce`, `inspect`, `datasets`, …"""
+"""The command line: `dmsc run`, `estimate-k`, `inspect`, `sweep`, `record`, `table`, `numbers`, `reproduce`, lists."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from pathlib import Path
 import torch
 
 from . import __version__
+from .cluster_number import scores_text
 from .data.corruption import corrupt
 from .data.dataset import list_datasets, load_dataset
 from .data.inspection import inspect_dataset
+from .experiments import tables
 from .experiments.autoencoders import AUTHORS
 from .experiments.migration import migrate_folder
 from .experiments.prose import renew_numbers
@@ -31,21 +33,16 @@ from .experiments.records import (
 from .experiments.run import run_experiment, run_id
 from .experiments.studies import read_study
 from .experiments.sweep import sweep
-from .experiments.tables import (
-    brief_table,
-    csv_table,
-    family_table,
-    insert_table,
-    markdown_table,
-    metrics_text,
-    of_papers,
-    starts_table,
-)
 from .pages import running
 from .paths import write_text
 from .presets import BASELINES, METHODS, preset
 
-LAYOUTS = {"papers": markdown_table, "brief": brief_table, "family": family_table, "starts": starts_table}
+LAYOUTS = {
+    "papers": tables.markdown_table,
+    "brief": tables.brief_table,
+    "family": tables.family_table,
+    "starts": tables.starts_table,
+}
 #: What may go wrong without being a fault of this package: one line, no traceback. And what PyTorch has no class for.
 EXPECTED = (ValueError, TypeError, OSError, ImportError, MemoryError, torch.OutOfMemoryError, torch.linalg.LinAlgError)
 LACKING = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
@@ -84,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     if path.exists() and not arguments.overwrite:
         if export and not export.exists():
             raise ValueError(f"{path} exists, but its coefficients were not kept: add --overwrite to run it again")
-        print(f"{metrics_text(load_records(path)[0])}\nthis very run is done (--overwrite repeats it): {path}")
+        print(f"{tables.metrics_text(load_records(path)[0])}\nthis very run is done (--overwrite repeats it): {path}")
         return 0
     experiment = run_experiment(
         dataset,
@@ -98,7 +95,14 @@ def run(arguments: argparse.Namespace) -> int:
     if export:
         save_coefficients(export, experiment.coefficients, experiment.labels["paper"])
     save_record(experiment.record, path)
-    print(f"{metrics_text(experiment.record)}\nrecord: {path}")
+    print(f"{tables.metrics_text(experiment.record)}\nrecord: {path}")
+    return 0
+
+
+def estimate_k(arguments: argparse.Namespace) -> int:
+    """Print how good each number of clusters is for the closed form on the raw views, by several criteria."""
+    dataset = load_dataset(arguments.dataset, **parse_settings(arguments.data))
+    print(dataset, scores_text(dataset.Xs, dataset.masks, arguments.max_clusters), sep="\n")
     return 0
 
 
@@ -130,16 +134,16 @@ def table(arguments: argparse.Namespace) -> int:
     paths = [records_path(name, arguments.results) for name in arguments.records]
     records = load_records(*paths)
     if arguments.papers:
-        records = of_papers(records)
+        records = tables.of_papers(records)
     if not records:
         raise ValueError(f"no such records in {', '.join(map(str, paths))}: write some with 'dmsc run'")
     if arguments.format == "csv":
-        text = csv_table(records)
+        text = tables.csv_table(records)
     else:
         text = LAYOUTS[arguments.layout](records, arguments.metric)
     if arguments.into:
         page = Path(arguments.into)
-        write_text(page, insert_table(page.read_text(encoding="utf-8"), text, arguments.name))
+        write_text(page, tables.insert_table(page.read_text(encoding="utf-8"), text, arguments.name))
     elif arguments.output:
         write_text(arguments.output, text)
     else:
@@ -190,6 +194,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--checkpoints", default=RUNS / "checkpoints", metavar="FOLDER", help="default: runs/checkpoints"
     )
     command.set_defaults(act=run)
+
+    command = commands.add_parser("estimate-k", help="score numbers of clusters, for the closed form on the raw views")
+    command.add_argument("--dataset", required=True, help="a name, or a file; one without labels wants --data "
+                         "n_clusters=1 here")  # fmt: skip
+    command.add_argument("--data", nargs="+", default=[], metavar="NAME=VALUE", help="options of the dataset")
+    command.add_argument("--max-clusters", type=int, default=20, metavar="K", help="largest number (default 20)")
+    command.set_defaults(act=estimate_k)
 
     command = commands.add_parser("sweep", help="run what a study has no record of yet, into runs/STUDY")
     command.add_argument("study", metavar="STUDY", help="a .yaml file, or the name of one in studies/")

@@ -8,6 +8,8 @@ documents what is common.
 from __future__ import annotations
 
 import random
+import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, fields, replace
@@ -19,22 +21,31 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
-from .checks import SEED_LIMIT, integer, one_of, square_matrix
+from .checks import SEED_LIMIT, integer, one_of
+from .cluster_number import CRITERIA, estimate_n_clusters, strongest
 from .data import Dataset
-from .devices import resolve_device
+from .data.arrays import check_finite, view_array, view_label, view_list
+from .devices import as_tensors, resolve_device
 from .experiments.fitting import Fit, fit_baseline, fit_network
 from .experiments.reader import Reader
 from .fusion import FUNCTIONS, PLACES
+from .losses import repeat_last
 from .methods import Baseline, Method
+from .out_of_sample import NearestSubspace
 from .presets import BASELINES, override, preset
+from .scaling import fit_scaling
 from .selection import select
-from .spectral import READINGS, Reading, build_affinity, spectral_embedding
+from .spectral import READINGS, Reading, build_affinity, warning_signs
 
 try:
     from sklearn.utils.validation import validate_data
+
+    UNCHECKED = {"ensure_all_finite": False}
 except ImportError:  # scikit-learn < 1.6
     validate_data = BaseEstimator._validate_data
+    UNCHECKED = {"force_all_finite": False}
 
 __all__ = ["DMSC", "DSC", "LRR", "SSC", "SSCOMP", "RidgeSelfExpression", "estimate_n_clusters"]
 
@@ -42,45 +53,6 @@ READING_OPTIONS = tuple(field.name for field in fields(Reading))
 #: No settings of a network: what has a place among the parameters, or would undo them.
 RESERVED = ("name", "source", "fusion", "loss", "correlation", "reading", *READING_OPTIONS)
 Self = TypeVar("Self", bound="_SubspaceClusterer")
-
-
-def estimate_n_clusters(W: ArrayLike, max_clusters: int = 20) -> int:
-    """Estimate the number of clusters of a graph by its widest eigengap.
-
-    Among the eigenvalues of the normalized Laplacian in ascending order, the K-th is the one with the widest gap behind
-    it; the first one of equals. On clean, separate clusters that is their number; on real data it is often 2, whatever
-    the classes (on the ten digits of scikit-learn, for instance): look at the eigenvalues before believing it.
-
-    Parameters
-    ----------
-    W : array (N, N)
-        Symmetric, non-negative affinity, N >= 3.
-    max_clusters : int
-        Largest K that is considered, >= 2 and in effect at most N - 1. The smallest one is 2.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ValueError, TypeError
-        If W is no affinity of at least three samples, or ``max_clusters`` is no integer >= 2.
-
-    References
-    ----------
-    U. von Luxburg, "A Tutorial on Spectral Clustering", 2007, section 8.3.
-
-    Examples
-    --------
-    >>> estimate_n_clusters(np.kron(np.eye(4), np.ones((5, 5))))
-    4
-    """
-    W, max_clusters = square_matrix("W", W), integer("max_clusters", max_clusters, 2)
-    if len(W) < 3:
-        raise ValueError(f"an eigengap needs at least three samples, got {len(W)}: give n_clusters as an integer")
-    eigenvalues, _ = spectral_embedding(W, min(max_clusters, len(W) - 1) + 1)
-    return int(np.argmax(np.diff(eigenvalues)[1:].round(9))) + 2  # rounded, so that equal gaps are equal
 
 
 @dataclass(eq=False, repr=False)
@@ -93,6 +65,7 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
     reading_options: dict | None = None
     max_clusters: int = 20
     random_state: int | np.random.RandomState | None = None
+    verbose: bool = False
 
     def _description(self) -> Method | Baseline:
         raise NotImplementedError
@@ -100,13 +73,19 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
     def _solve(self, dataset: Dataset, method: Any, seed: int, readings: Sequence[str]) -> Fit:
         raise NotImplementedError
 
-    def _fit(self: Self, Xs: Sequence[np.ndarray], masks: Sequence[np.ndarray] | None = None) -> Self:
+    def _latents(self, Xs: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        """Return what new samples (n, ...) are, where self-expression is between them."""
+        return Xs
+
+    def _fit(self: Self, Xs: Any, masks: Any = None) -> Self:
+        began = time.perf_counter()
         one_of("reading", self.reading, READINGS)
         method = self._description()
         method = replace(method, reading=replace(method.reading, **self._reading_options()))
         estimated = isinstance(self.n_clusters, str)
-        if estimated and self.n_clusters != "eigengap":
-            raise ValueError(f"n_clusters must be an integer or 'eigengap', got {self.n_clusters!r}")
+        if estimated and self.n_clusters not in CRITERIA:
+            criteria = ", ".join(map(repr, CRITERIA))
+            raise ValueError(f"n_clusters must be an integer, or one of {criteria}, got {self.n_clusters!r}")
         max_clusters = integer("max_clusters", self.max_clusters, 2)
         known = 1 if isinstance(self.n_clusters, str) else self.n_clusters
         dataset = Dataset("data", Xs, n_clusters=known, masks=masks)
@@ -121,7 +100,8 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
         fit = self._solve(dataset, method, seed, () if estimated else (self.reading,))
         labels, candidates = fit.labels, fit.candidates
         if estimated:  # until now K played no part
-            K = estimate_n_clusters(build_affinity(fit.coefficients), max_clusters)
+            C = fit.coefficients if self.n_clusters == "eigengap" else strongest(fit.coefficients)
+            K = estimate_n_clusters(build_affinity(C), max_clusters, str(self.n_clusters))
             dataset = replace(dataset, n_clusters=K)
             reader = Reader(dataset, method, seed, (self.reading,))
             labels, candidates = reader.read(fit.coefficients, fit.epochs), reader.candidates
@@ -133,7 +113,34 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
         self.affinity_matrix_ = labels[chosen.reading].affinity
         if fit.model is not None:
             self.model_, self.chosen_ = fit.model, fit.chosen
+        self._views = {name: X.shape[1:] for name, X in zip(dataset.view_names, dataset.Xs, strict=True)}
+        self._remember(dataset, method, fit)
+        signs = warning_signs(self.coefficients_, dataset.Xs, dataset.n_clusters)
+        for sign in signs:
+            warnings.warn(sign, stacklevel=3)
+        if self.verbose:
+            sizes = ", ".join(map(str, np.bincount(self.labels_)))
+            print(f"{type(self).__name__}: {dataset.n_samples} samples, {dataset.n_views} views, "
+                  f"K = {self.n_clusters_} (clusters of {sizes}), reading {chosen.reading!r}, "
+                  f"{time.perf_counter() - began:.1f} s, warning signs: {'; '.join(signs) or 'none'}")  # fmt: skip
         return self
+
+    def _remember(self, dataset: Dataset, method: Any, fit: Fit) -> None:
+        """Keep what new samples will be held against."""
+        self._clusters = NearestSubspace(dataset.Xs, self.labels_)
+
+    def _predict(self, arrays: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
+        """Return the clusters of new samples, whose views (n, ...) are checked here."""
+        with np.errstate(over="ignore"):  # what float32 can't hold becomes inf, reported below
+            Xs = [X.astype(np.float32) for X in arrays]
+        shapes = [X.shape[1:] for X in Xs]
+        if shapes != (fitted := list(self._views.values())):
+            raise ValueError(f"views must have the shapes {fitted} per sample, as in fit, got {shapes}")
+        if len({len(X) for X in Xs}) > 1:
+            raise ValueError(f"every view must have the same number of samples, got {[len(X) for X in Xs]}")
+        for X, name in zip(Xs, names, strict=True):
+            check_finite(X, name, "drop or fill them: new samples need all views")
+        return self._clusters.predict(self._latents(Xs)).astype(np.int64)
 
     def _reading_options(self) -> dict:
         options = _dictionary("reading_options", self.reading_options)
@@ -148,8 +155,9 @@ class _SingleView(_SubspaceClusterer):
 
         Parameters
         ----------
-        X : array (N, D) or (N, C, H, W)
-            Vectors or images, at least two samples and two features. They are used as float32.
+        X : array (N, D) or (N, C, H, W), frame, sparse matrix
+            Vectors or images, at least two samples and two features. They are used as float32, and dense. Images may
+            also be (N, H, W, C), see `dmsc.data.arrays.view_array`.
         y : ignored
             For scikit-learn's pipelines.
 
@@ -157,11 +165,39 @@ class _SingleView(_SubspaceClusterer):
         -------
         self
         """
-        limits = {"ensure_min_samples": 2, "ensure_min_features": 2}
-        array: np.ndarray = validate_data(self, X, dtype=[np.float64, np.float32], allow_nd=True, **limits)
+        array = self._checked(X, fitting=True)
         if array.ndim != 2:
             del self.n_features_in_  # it is about columns
         return self._fit([array])
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Return the clusters of new samples: of each the one whose members express it best.
+
+        See `dmsc.out_of_sample.NearestSubspace`. Samples that were clustered needn't get their own label again.
+
+        Parameters
+        ----------
+        X : array (n, D) or (n, C, H, W)
+            As in ``fit``.
+
+        Returns
+        -------
+        array (n,), int64
+        """
+        check_is_fitted(self, "labels_")
+        return self._predict([self._checked(X, fitting=False)], ["X"])
+
+    def _checked(self, X: ArrayLike, fitting: bool) -> np.ndarray:
+        limits = {"ensure_min_samples": 2, "ensure_min_features": 2} if fitting else {}
+        options = {"dtype": [np.float64, np.float32], "accept_sparse": True, "allow_nd": True, "reset": fitting}
+        array = view_array(validate_data(self, X, **options, **limits, **UNCHECKED))
+        check_finite(array, "X", "drop or fill them")
+        return array
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True  # made dense
+        return tags
 
 
 class _Classical(_SingleView):
@@ -208,19 +244,36 @@ class _Network(_SubspaceClusterer):
         with _generators_kept(device):
             return fit_network(dataset, method, seed=seed, device=device, readings=readings, progress=self.progress)
 
+    @torch.no_grad()
+    def _latents(self, Xs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        device = next(self.model_.parameters()).device
+        Xs = [scaling(X) for scaling, X in zip(self._scalings, Xs, strict=True)]
+        return [Z.cpu().numpy() for Z in self.model_.encode(as_tensors(Xs, device, self._input_scale))]
+
+    @torch.no_grad()
+    def _remember(self, dataset: Dataset, method: Method, fit: Fit) -> None:
+        assert fit.model is not None and fit.Xs is not None  # as after any network
+        self._input_scale = method.input_scale
+        masks = dataset.masks or [None] * dataset.n_views
+        scale = self.chosen_.get("scale", method.scale)
+        self._scalings = [fit_scaling(X, scale, mask) for X, mask in zip(dataset.Xs, masks, strict=True)]
+        Zs = [Z.cpu().numpy() for Z in fit.model.encode(fit.Xs, fit.masks)]
+        self._clusters = NearestSubspace(Zs, self.labels_, repeat_last(method.loss.self_expression, len(Zs)))
+
 
 @dataclass(eq=False, repr=False)
 class DSC(_SingleView, _Network):
     """Deep subspace clustering of one view (DSC-Net).
 
-    An autoencoder whose latents express each other, Z ≈ C Z; the graph of C is cut into clusters. There is no
-    ``predict``: C is about the samples that it was fitted to.
+    An autoencoder whose latents express each other, Z ≈ C Z; the graph of C is cut into clusters. C is about the
+    samples that it was fitted to; ``predict`` brings new ones to the clusters that express their latents best.
 
     Parameters
     ----------
-    n_clusters : int or "eigengap"
-        K. "eigengap" fits C first and applies `estimate_n_clusters` to its plain affinity; read there what it is good
-        for.
+    n_clusters : int, "modularity", "eigengap" or "silhouette"
+        K; or how to choose it: C is fitted first, then the K with the highest score is taken, see
+        `dmsc.cluster_number.cluster_number_scores`. On real data "modularity" comes nearest, and seldom hits.
+        "eigengap" looks at the plain affinity of C, the others at that of the 20 strongest coefficients of each sample.
     norm : {1, 2}
         p of the penalty on C: DSC-Net-L1 (whose C has a zero diagonal) or DSC-Net-L2.
     pretrain_epochs, finetune_epochs : int
@@ -246,13 +299,15 @@ class DSC(_SingleView, _Network):
         ``ratio``, ``dim``, ``alpha``, ``unit_diagonal``, ``assign``, ``affinity`` of "paper", as in
         `dmsc.spectral.Reading`.
     max_clusters : int
-        Largest K that "eigengap" considers.
+        Largest K that is considered where K is chosen.
     device : str
         "auto", "cpu" or "cuda".
     progress : bool
         Show bars (only where stderr is a terminal).
     random_state : int, RandomState or None
         An int is the seed itself, as in ``dmsc run``; otherwise the seed is drawn.
+    verbose : bool
+        Print one line about the result after fitting.
 
     Attributes
     ----------
@@ -326,23 +381,46 @@ class DMSC(_Network):
     fusion: str = "affinity"
     fusion_function: str = "concat"
 
-    def fit(self, Xs: Sequence[np.ndarray], y: Any = None, masks: Sequence[np.ndarray] | None = None) -> DMSC:
+    def fit(self, Xs: Any, y: Any = None, masks: Any = None) -> DMSC:
         """Cluster samples that several views show.
 
         Parameters
         ----------
-        Xs : list of arrays (N, D) or (N, C, H, W)
-            One per view.
+        Xs : list of arrays (N, D) or (N, C, H, W), or dict of name to array
+            One per view; also frames, sparse matrices, an array (M, N, D), see `dmsc.data.arrays.view_list`.
         y : ignored
             For scikit-learn's pipelines.
-        masks : list of bool arrays (N,), optional
-            One per view: which samples have it.
+        masks : list of arrays (N,), optional
+            One per view: which samples have it, as bool or 0 and 1; or a matrix, frame or dict, see
+            `dmsc.data.arrays.mask_arrays`. `dmsc.data.masks_from_nan` makes them where views hold NaN.
 
         Returns
         -------
         self
         """
         return self._fit(Xs, masks)
+
+    def predict(self, Xs: Any) -> np.ndarray:
+        """Return the clusters of new samples: of each the one whose members express it best.
+
+        See `dmsc.out_of_sample.NearestSubspace`. Samples that were clustered needn't get their own label again.
+
+        Parameters
+        ----------
+        Xs : list or dict of arrays (n, ...)
+            As in ``fit``, and with all views: there are no masks. A dict is read by its names.
+
+        Returns
+        -------
+        array (n,), int64
+        """
+        check_is_fitted(self, "labels_")
+        arrays, names = view_list(Xs)
+        if names is not None:
+            if set(names) != set(self._views):
+                raise ValueError(f"views must be {', '.join(self._views)}, as in fit, got {', '.join(names)}")
+            arrays, names = [arrays[names.index(name)] for name in self._views], tuple(self._views)
+        return self._predict(arrays, [view_label(i, names) for i in range(len(arrays))])
 
     def _description(self) -> Method:
         one_of("fusion", self.fusion, (*PLACES, "affinity", "cmsc-dcca"))
@@ -362,7 +440,7 @@ class SSC(_Classical):
 
     Parameters
     ----------
-    n_clusters, reading, reading_options, max_clusters, random_state
+    n_clusters, reading, reading_options, max_clusters, random_state, verbose
         As in `DSC`.
     alpha, tol
         As in `dmsc.baselines.ssc`.
@@ -392,7 +470,7 @@ class LRR(_Classical):
 
     Parameters
     ----------
-    n_clusters, reading, reading_options, max_clusters, random_state
+    n_clusters, reading, reading_options, max_clusters, random_state, verbose
         As in `DSC`.
     penalty, n_components, tol
         As in `dmsc.baselines.lrr`. C is 0 up to a penalty of 1 / s², where s is the largest singular value of the
@@ -423,7 +501,7 @@ class SSCOMP(_Classical):
 
     Parameters
     ----------
-    n_clusters, reading, reading_options, max_clusters, random_state
+    n_clusters, reading, reading_options, max_clusters, random_state, verbose
         As in `DSC`.
     n_nonzero, tol
         As in `dmsc.baselines.ssc_omp`.
@@ -452,7 +530,7 @@ class RidgeSelfExpression(_Classical):
 
     Parameters
     ----------
-    n_clusters, reading, reading_options, max_clusters, random_state
+    n_clusters, reading, reading_options, max_clusters, random_state, verbose
         As in `DSC`.
     ridge
         As in `dmsc.baselines.least_squares`: chosen on held-out features if None.

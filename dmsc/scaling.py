@@ -6,18 +6,42 @@ such weights: a view in metres and one in millimetres should count alike.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from .checks import one_of
 
-__all__ = ["SCALES", "scale_view"]
+__all__ = ["SCALES", "Scaling", "fit_scaling", "scale_view"]
 
 #: What a view can be brought to. All but "none" end with rows of one length.
 SCALES = ("none", "unit", "standard", "tf-idf")
 
 
-def scale_view(X: np.ndarray, scale: str, mask: np.ndarray | None = None) -> np.ndarray:
-    """Bring a view to a scale of its own.
+@dataclass(frozen=True)
+class Scaling:
+    """What brings a view to its scale: features that stay, what is taken off them, and what they are multiplied by."""
+
+    scale: str
+    kept: np.ndarray  # (D,), bool; D values per sample
+    shift: np.ndarray  # (D',)
+    factor: np.ndarray  # (D',)
+
+    def __call__(self, X: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        """Scale samples (n, ...) of the view, in float32; rows of those that lack it are 0."""
+        X = np.asarray(X)
+        if self.scale == "none":
+            return X.astype(np.float32, copy=False)
+        rows = (X.reshape(len(X), -1)[:, self.kept].astype(np.float64) - self.shift) * self.factor
+        if mask is not None:
+            rows[~np.asarray(mask)] = 0
+        size = np.sqrt(np.square(rows).mean(axis=1, keepdims=True))
+        rows /= np.where(size > 0, size, 1)
+        return rows.reshape(X.shape if X.ndim > 2 else rows.shape).astype(np.float32)
+
+
+def fit_scaling(X: np.ndarray, scale: str, mask: np.ndarray | None = None) -> Scaling:
+    """Find what brings a view to a scale of its own.
 
     Features that are the same for all samples say nothing: vectors lose them. Then
 
@@ -36,12 +60,12 @@ def scale_view(X: np.ndarray, scale: str, mask: np.ndarray | None = None) -> np.
     scale : {"none", "unit", "standard", "tf-idf"}
         To what.
     mask : bool array (N,), optional
-        Which samples have the view; the rows of the others stay 0 and play no part.
+        Which samples have the view; the others play no part.
 
     Returns
     -------
-    array (N, D') or (N, C, H, W), float32
-        D' ≤ D. Rows of zeros stay zero.
+    Scaling
+        Of these samples and of others. Rows of zeros stay zero.
 
     Raises
     ------
@@ -53,24 +77,25 @@ def scale_view(X: np.ndarray, scale: str, mask: np.ndarray | None = None) -> np.
     Spärck Jones, "A Statistical Interpretation of Term Specificity and its Application in Retrieval", 1972 (tf-idf).
     """
     one_of("scale", scale, SCALES)
-    X = np.asarray(X)
-    if scale == "none":
-        return X.astype(np.float32, copy=False)
-    present = np.ones(len(X), dtype=bool) if mask is None else np.asarray(mask)
-    rows = X.reshape(len(X), -1).astype(np.float64)
-    low, high = rows[present].min(axis=0), rows[present].max(axis=0)
-    if X.ndim == 2:
-        if not (low < high).any():
+    rows = np.asarray(X).reshape(len(X), -1).astype(np.float64)
+    rows = rows if mask is None else rows[np.asarray(mask)]
+    kept = np.ones(rows.shape[1], dtype=bool)
+    if scale != "none" and np.ndim(X) == 2:
+        kept = rows.min(axis=0) < rows.max(axis=0)
+        if not kept.any():
             raise ValueError("all features of a view are the same for all samples: leave the view out")
-        rows = rows[:, low < high]
+    rows = rows[:, kept]
+    shift, factor = np.zeros(rows.shape[1]), np.ones(rows.shape[1])
     if scale == "standard":
-        spread = rows[present].std(axis=0)
-        rows = (rows - rows[present].mean(axis=0)) / np.where(spread > 0, spread, 1)
+        spread = rows.std(axis=0)
+        shift, factor = rows.mean(axis=0), 1 / np.where(spread > 0, spread, 1)
     elif scale == "tf-idf":
-        if low.min() < 0:
-            raise ValueError(f"scale='tf-idf' is for counts, from 0 on, got {low.min():g}: use 'unit' or 'standard'")
-        rows *= np.log((1 + present.sum()) / (1 + (rows[present] > 0).sum(axis=0)))
-    rows[~present] = 0
-    size = np.sqrt(np.square(rows).mean(axis=1, keepdims=True))
-    rows /= np.where(size > 0, size, 1)
-    return rows.reshape(len(X), *(X.shape[1:] if X.ndim > 2 else (-1,))).astype(np.float32)
+        if rows.min() < 0:
+            raise ValueError(f"scale='tf-idf' is for counts, from 0 on, got {rows.min():g}: use 'unit' or 'standard'")
+        factor = np.log((1 + len(rows)) / (1 + (rows > 0).sum(axis=0)))
+    return Scaling(scale, kept, shift, factor)
+
+
+def scale_view(X: np.ndarray, scale: str, mask: np.ndarray | None = None) -> np.ndarray:
+    """Bring a view to a scale of its own, see `fit_scaling`: (N, D') with D' ≤ D, or (N, C, H, W), float32."""
+    return fit_scaling(X, scale, mask)(X, mask)

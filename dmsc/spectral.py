@@ -10,6 +10,7 @@ How labels are read off C is called a *reading*: "plain", or as the paper does i
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from .fast_threshold import threshold_by_partition
 __all__ = [
     "AFFINITIES", "ASSIGNMENTS", "PLAIN", "READINGS", "Labels", "Reading", "build_affinity", "kmeans_labels",
     "read_labels", "spectral_clustering", "spectral_embedding", "threshold_by_sorting", "threshold_coefficients",
+    "warning_signs",
 ]  # fmt: skip
 
 AFFINITIES = ("plain", "subspace")
@@ -127,6 +129,41 @@ def read_labels(C: Matrix, n_clusters: int, reading: Reading = PLAIN, seed: int 
     )
     labels, eigenvalues = _cluster(square_tensor("W", W), n_clusters, n_clusters, reading.assign, seed)
     return Labels(_as_given(labels, C), W, None if eigenvalues is None else _as_given(eigenvalues, C))
+
+
+def warning_signs(C: np.ndarray, Xs: Sequence[np.ndarray], n_clusters: int) -> list[str]:
+    """Return what tells, without labels, that coefficients can't hold K clusters; nothing if all may be well.
+
+    Parameters
+    ----------
+    C : array (N, N)
+        Coefficients. Blocks of K clusters have a rank of K at least. The rank is that of C times K + 10 random columns,
+        which is the smaller of both for certain but for chance, and is cheap.
+    Xs : sequence of arrays (N, ...)
+        Views. K different samples are needed for K clusters.
+    n_clusters : int
+        K.
+
+    Returns
+    -------
+    list of str
+        One sentence for each sign.
+    """
+    signs = []
+    if not C.any():
+        signs.append("all coefficients are 0: no sample is expressed by others, so lower the penalty, or train longer")
+    else:
+        sketch = C @ np.random.default_rng(0).standard_normal((len(C), min(n_clusters + 10, len(C))))
+        rank = np.linalg.matrix_rank(sketch, rtol=len(C) * np.finfo(np.asarray(C).dtype).eps)
+        if rank < n_clusters:
+            signs.append(
+                f"the coefficients have rank {rank}, which is less than the {n_clusters} clusters asked for: lower the "
+                "penalty, train longer, or ask for fewer"
+            )
+    distinct = len({b"".join((X[i] + 0.0).tobytes() for X in Xs) for i in range(len(C))})  # -0.0 + 0.0 is 0.0
+    if distinct < n_clusters:
+        signs.append(f"only {distinct} samples differ, fewer than the {n_clusters} clusters asked for: ask for fewer")
+    return signs
 
 
 def threshold_coefficients(C: ArrayLike | torch.Tensor, ratio: float) -> Matrix:

@@ -2,17 +2,25 @@
 
 import doctest
 import inspect
+import pickle
 import random
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse as sp
 import torch
 from bad_input import by_name, one_clear_error
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from dmsc import baselines, estimators, load_dataset
+from dmsc.cluster_number import strongest
+from dmsc.data import masks_from_nan
 from dmsc.data.dataset import Dataset
 from dmsc.estimators import DMSC, DSC, LRR, SSC, SSCOMP, RidgeSelfExpression, estimate_n_clusters
 from dmsc.experiments import reader
@@ -22,7 +30,7 @@ from dmsc.metrics import clustering_accuracy, eigengap
 from dmsc.presets import BASELINES, override, preset
 from dmsc.selection import select, subspace_consistency
 from dmsc.self_expression import choose_ridge, unit_rows
-from dmsc.spectral import PLAIN, Reading, read_labels
+from dmsc.spectral import PLAIN, Reading, build_affinity, read_labels
 
 TINY = {"pretrain_epochs": 2, "finetune_epochs": 3, "device": "cpu"}
 CLASSICAL = {
@@ -240,6 +248,16 @@ def test_eigengap_finds_the_number_of_subspaces(n_clusters):
             assert model.candidate_.epoch == 3
 
 
+@pytest.mark.parametrize("criterion", ["modularity", "silhouette"])
+def test_other_criteria_look_at_the_strongest_coefficients(criterion, old_and_new):
+    X = old_and_new[0].Xs[0]
+    model = RidgeSelfExpression(criterion, random_state=0).fit(X)
+    W = build_affinity(strongest(model.coefficients_))
+    assert model.n_clusters_ == 4 == estimate_n_clusters(W, method=criterion)
+    assert np.array_equal(model.affinity_matrix_, build_affinity(model.coefficients_))  # what is clustered is the whole
+    assert RidgeSelfExpression(criterion, max_clusters=3).fit(X).n_clusters_ <= 3
+
+
 def test_estimate_n_clusters_takes_the_widest_gap():
     rng = np.random.default_rng(0)
     for _ in range(10):
@@ -279,14 +297,147 @@ def test_random_state(digits):
     assert not np.array_equal(fitted(None), fitted(None))
 
 
+START = {
+    "settings": {"coefficients_init": "closed-form", "activation": "none"},
+    "lambda_self_expression": 10.0,
+    "random_state": 0,
+    **TINY,
+}
+
+
+@pytest.fixture(scope="module")
+def old_and_new():
+    """Independent subspaces, where every method is right, in two halves of the same samples."""
+    data = load_dataset("synthetic", n_samples=80, n_clusters=4, subspace_dim=2, noise=0.0)
+    return data.take(slice(0, None, 2)), data.take(slice(1, None, 2))
+
+
+@pytest.mark.parametrize("model", [DSC(4, **START), LRR(4, penalty=1.0), SSC(4), SSCOMP(4), RidgeSelfExpression(4)])
+def test_predict_brings_new_samples_to_the_clusters(model, old_and_new):
+    old, new = old_and_new
+    labels = model.fit_predict(old.Xs[0])
+    assert clustering_accuracy(old.y, labels) == 1.0
+    predicted = model.predict(new.Xs[0])
+    cluster_of = {y: label for y, label in zip(old.y, labels, strict=True)}
+    assert predicted.dtype == np.int64 and predicted.tolist() == [cluster_of[y] for y in new.y]
+    assert np.array_equal(model.predict(old.Xs[0]), labels)
+    assert np.array_equal(pickle.loads(pickle.dumps(model)).predict(new.Xs[0]), predicted)
+
+
+@pytest.mark.parametrize("fusion", ["affinity", "cmsc-dcca"])
+def test_predict_of_several_views(fusion, old_and_new):
+    old, new = old_and_new
+    model = DMSC(4, fusion=fusion, **START).fit(dict(zip("ab", old.Xs, strict=True)))
+    assert clustering_accuracy(old.y, model.labels_) == 1.0
+    predicted = model.predict(list(new.Xs))
+    assert clustering_accuracy(np.r_[old.y, new.y], np.r_[model.labels_, predicted]) == 1.0
+    assert np.array_equal(model.predict({"b": new.Xs[1], "a": new.Xs[0]}), predicted)  # by their names
+    a, b = new.Xs
+    with_nan = np.where(np.arange(40)[:, None] == 3, np.nan, b)
+    for Xs, words in (
+        ([a], ("(30,), (30,)", "got [(30,)]")),
+        ([a, b[:, :5]], ("(30,)", "(5,)")),
+        ([a, b[:5]], "[40, 5]"),
+        ({"a": a, "c": b}, ("a, b", "a, c")),
+        ([a, with_nan], ("view 1", "NaN", "(3)", "drop")),
+        ([a, np.full(b.shape, 1e300)], ("view 1", "infinite", "40 of 40")),
+        (a, ("list", "[X]")),
+    ):
+        kind = TypeError if Xs is a else ValueError
+        one_clear_error(lambda Xs=Xs: model.predict(Xs), kind, words)
+
+
+@pytest.mark.parametrize("fusion", PLACES)
+def test_predict_by_the_joint_latent(digits, fusion):
+    model = DMSC(10, fusion=fusion, random_state=0, device="cpu", pretrain_epochs=20, finetune_epochs=10)
+    model.set_params(settings={**SMALL, "coefficients_init": "warm"}).fit(digits.Xs)
+    assert np.mean(model.predict(digits.Xs) == model.labels_) > 0.9  # members are among those that express them
+    one = [X[:1] for X in digits.Xs]
+    assert model.predict(one) == model.predict(digits.Xs)[:1]
+
+
+def test_predict_comes_after_fit(digits):
+    for model in (DSC(2), SSC(2)):
+        with pytest.raises(NotFittedError):
+            model.predict(X)
+    with pytest.raises(NotFittedError):
+        DMSC(2).predict(digits.Xs)
+
+
+def test_images_want_images(digits):
+    model = RidgeSelfExpression(10, random_state=0).fit(digits.Xs[0])
+    assert np.array_equal(model.predict(np.moveaxis(digits.Xs[0], 1, -1)), model.predict(digits.Xs[0]))
+    one_clear_error(lambda: model.predict(digits.Xs[0].reshape(40, -1)), ValueError, ("(1, 8, 8)", "(64,)"))
+
+
+def test_pipeline(old_and_new):
+    old, new = old_and_new
+    pipeline = make_pipeline(StandardScaler(), DSC(4, **START))
+    labels = clone(pipeline).set_params(dsc__finetune_epochs=4).fit_predict(old.Xs[0])
+    assert clustering_accuracy(old.y, labels) > 0.9  # centered subspaces are no subspaces any more
+    pipeline.fit(old.Xs[0])
+    scaled = pipeline[0].transform(new.Xs[0])
+    assert np.array_equal(pipeline.predict(new.Xs[0]), pipeline[1].predict(scaled))
+
+
+def test_one_view_as_people_have_it(old_and_new):
+    old, new = old_and_new
+    plain = RidgeSelfExpression(4, ridge=0.1, random_state=0).fit(old.Xs[0])
+    frame = pd.DataFrame(old.Xs[0], columns=[f"x{i}" for i in range(30)])
+    for Xs in (frame, frame.astype("Float64"), sp.csr_matrix(old.Xs[0]), old.Xs[0].tolist(), torch.tensor(old.Xs[0])):
+        model = clone(plain).fit(Xs)
+        assert np.array_equal(model.coefficients_, plain.coefficients_) and model.n_features_in_ == 30
+    assert np.array_equal(plain.predict(sp.csr_array(new.Xs[0])), plain.predict(new.Xs[0]))
+    assert clone(plain).fit(frame).feature_names_in_.tolist() == list(frame)
+
+
+def test_several_views_as_people_have_them(old_and_new):
+    a, b = old_and_new[0].Xs
+    masks = np.ones((40, 2), dtype=bool)
+    masks[:5, 0] = masks[30:, 1] = False
+    model = DMSC(4, **START).set_params(settings={"coefficients_init": "warm"})
+    expected = model.fit([a, b], masks=list(masks.T)).coefficients_
+    with_nan = [np.where(mask[:, None], X, np.nan) for X, mask in zip((a, b), masks.T, strict=True)]
+    named = {"a": pd.DataFrame(with_nan[0]), "b": with_nan[1]}
+    for Xs, forms in (
+        (np.stack([a, b]), masks.astype(float)),
+        ([pd.DataFrame(a), sp.csr_matrix(b)], masks.T),
+        (named, {"b": masks[:, 1], "a": masks[:, 0]}),
+        (named, pd.DataFrame(masks[:, ::-1], columns=["b", "a"])),
+        (named, masks_from_nan(named)),
+    ):
+        assert np.array_equal(clone(model).fit(Xs, masks=forms).coefficients_, expected)
+    assert clone(model).fit([a, b], masks=masks).predict([a, b]).shape == (40,)
+    one_clear_error(lambda: model.fit(named), ValueError, ("view 'a'", "NaN", "5 of 40 rows (0, 1, 2, 3, 4)", "masks"))
+
+
+def test_verbose_prints_one_line(old_and_new, capsys):
+    X = old_and_new[0].Xs[0]
+    SSC(4).fit(X)
+    assert capsys.readouterr().out == ""
+    SSC(4, verbose=True).fit(X)
+    printed = capsys.readouterr().out
+    assert printed.startswith("SSC: 40 samples, 1 views, K = 4 (clusters of 10, 10, 10, 10), reading 'plain', ")
+    assert printed.endswith("warning signs: none\n") and printed.count("\n") == 1
+
+
+def test_warning_signs_are_warned_of(capsys):
+    X = np.repeat(np.eye(3), 4, axis=0)
+    with pytest.warns(UserWarning, match="only 3 samples differ, fewer than the 4 clusters"):
+        RidgeSelfExpression(4, ridge=1.0, verbose=True).fit(X)
+    assert "only 3 samples differ" in capsys.readouterr().out
+    with pytest.warns(UserWarning, match="all coefficients are 0"):
+        LRR(2, penalty=1e-3).fit(X)
+
+
 X, VECTORS = np.random.default_rng(0).random((6, 3)), [np.eye(6), np.eye(6)[:, :4]]
 IMAGES = [np.ones((6, 1, 8, 8)), np.ones((6, 1, 16, 16))]
 
 CASES = [
-    ("K: word", lambda: DSC("auto").fit(X), ValueError, ("n_clusters", "'eigengap'", "'auto'")),
+    ("K: word", lambda: DSC("auto").fit(X), ValueError, ("n_clusters", "'eigengap', 'modularity'", "'auto'")),
     ("K: too many", lambda: SSC(7).fit(X), ValueError, ("n_clusters", "from 1 to 6", "got 7")),
     ("K: float", lambda: LRR(2.0).fit(X), TypeError, ("n_clusters", "2.0")),
-    ("K: nothing to estimate", lambda: SSC("eigengap").fit(X[:2]), ValueError, ("eigengap", "three samples")),
+    ("K: nothing to estimate", lambda: SSC("eigengap").fit(X[:2]), ValueError, ("n_clusters", "three samples")),
     ("max_clusters", lambda: SSC("eigengap", max_clusters=1).fit(X), ValueError, ("max_clusters", "got 1")),
     ("norm", lambda: DSC(2, norm=3).fit(X), ValueError, ("norm", "got 3")),
     ("fusion", lambda: DMSC(2, fusion="middle").fit(VECTORS), ValueError, ("fusion", "'middle'")),
@@ -313,6 +464,19 @@ CASES = [
     ("one feature in a view", lambda: DMSC(2).fit([X, X[:, :1]]), ValueError, ("two features", "(6, 1)")),
     ("one sample", lambda: DMSC(1).fit([X[:1], X[:1]]), ValueError, ("two samples", "(1, 3)")),
     ("dimensions", lambda: DSC(2).fit(np.ones((6, 3, 3))), ValueError, ("(N, D)", "(6, 3, 3)")),
+    (
+        "NaN",
+        lambda: SSC(2).fit(np.where(X == X[2, 1], np.nan, X)),
+        ValueError,
+        ("X has NaN", "1 of 6 rows (2)", "drop"),
+    ),
+    (
+        "NaN in a view",
+        lambda: DMSC(2).fit([X, np.where(X == X[2, 1], np.nan, X)]),
+        ValueError,
+        ("view 1", "(2)", "masks"),
+    ),
+    ("setting: verbose", lambda: DSC(2, settings={"verbose": True}).fit(X), ValueError, ("settings", "'verbose'")),
     ("one array for views", lambda: DMSC(2).fit(X), TypeError, "list of arrays"),
     ("views", lambda: DMSC(2).fit([X, X[:3]]), ValueError, "[6, 3]"),
     ("masks", lambda: DMSC(2).fit([X, X], masks=[[True] * 6]), ValueError, "masks"),

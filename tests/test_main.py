@@ -56,6 +56,17 @@ def test_run_writes_a_record_and_table_reads_it(tmp_path, capsys):
     assert (tmp_path / "t.csv").read_text().startswith("dataset,variant,n_clusters,method,settings")
 
 
+def test_estimate_k_prints_scores(capsys):
+    data = ["--dataset", "synthetic", "--data", "n_samples=40", "n_clusters=2", "subspace_dim=2", "noise=0.01"]
+    assert main(["estimate-k", *data, "--max-clusters", "4"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("Dataset('synthetic', N=40") and len(printed) == 7
+    assert printed[1].split() == ["eigengap", "modularity", "silhouette"]
+    assert printed[-1].startswith("highest: eigengap 2, modularity 2, silhouette 2")
+    assert main(["estimate-k", *data, "--max-clusters", "1"]) == 2
+    assert "max_clusters" in one_line(capsys)
+
+
 def test_run_starts_from_saved_autoencoders(tmp_path, capsys):
     assert main([*RUN, *folders(tmp_path)]) == 0
     (saved,) = (tmp_path / "runs" / "checkpoints").rglob("AE1.pt")

@@ -29,6 +29,7 @@ from dmsc.spectral import (
     spectral_embedding,
     threshold_by_sorting,
     threshold_coefficients,
+    warning_signs,
 )
 
 
@@ -530,3 +531,23 @@ CASES = [
 @by_name(CASES)
 def test_bad_input(call, error, words):
     one_clear_error(call, error, words)
+
+
+def test_warning_signs():
+    """Rank below K, nothing but zeros, and too few different samples; silence where all may be well."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 5))
+    blocks = np.kron(np.eye(4), np.ones((10, 10))).astype(np.float32) / 10  # rank 4
+    assert warning_signs(blocks, [X], 4) == []
+    (sign,) = warning_signs(blocks, [X], 5)
+    assert "rank 4" in sign and "5 clusters" in sign
+    noisy = blocks.astype(np.float64) + 1e-3 * rng.standard_normal((40, 40))
+    assert np.linalg.matrix_rank(noisy) == 40 and warning_signs(noisy, [X], 40) == []
+    (sign,) = warning_signs(np.full((40, 40), 1 / 40, dtype=np.float32), [X], 2)  # the start "mean" of a network
+    assert "rank 1" in sign
+    (sign,) = warning_signs(np.zeros((40, 40)), [X], 1)
+    assert "all coefficients are 0" in sign
+    few = np.repeat(np.array([[1.0, 0.0], [1.0, -0.0], [2.0, 0.0], [0.0, 2.0]]), 10, axis=0)
+    (sign,) = warning_signs(blocks, [few], 4)
+    assert "only 3 samples differ" in sign
+    assert warning_signs(blocks, [few, X], 4) == []  # another view tells them apart

@@ -6,15 +6,15 @@ import difflib
 import inspect
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..checks import integer
 from . import loaders
+from .arrays import check_finite, label_codes, mask_arrays, view_label, view_list
 from .own import read_own
 from .sources import is_source
 
@@ -29,19 +29,24 @@ class Dataset:
     ----------
     name : str
         Name of the data.
-    Xs : sequence of ndarray
-        One array per view: images (N, C, H, W) or vectors (N, D). Kept as a tuple of read-only float32
-        arrays; an array is copied unless it is float32, C-ordered and read-only already.
-    y : ndarray (N,) of int, optional
-        Labels 0…K−1.
+    Xs : list of views, or dict of name to view
+        One array per view: images (N, C, H, W) or vectors (N, D); also frames, sparse matrices, tensors, an array
+        (M, N, D) of M views, see `dmsc.data.arrays.view_list`. Kept as a tuple of read-only float32 arrays; an array is
+        copied unless it is float32, C-ordered and read-only already.
+    y : array (N,), optional
+        Labels of any kind; kept as int64 numbers 0…C−1 in sorted order.
     view_names : sequence of str, optional
-        One name per view, "view 0", "view 1", … if left out.
+        One name per view; the keys of a dict, or "view 0", "view 1", … if left out.
     n_clusters : int, optional
-        Number of clusters K; if left out, one more than the largest label.
-    masks : sequence of bool arrays (N,), optional
-        One per view: which samples have it. Each has at least one view; values of views that are missing become 0.
+        Number of clusters K; if left out, the number C of distinct labels. It may be larger.
+    masks : list of arrays (N,), optional
+        One per view: which samples have it, as bool or 0 and 1; or a matrix, frame or dict, see
+        `dmsc.data.arrays.mask_arrays`. Each sample has at least one view; values of views that are missing become 0.
     variant : str
         What was done to the data, for records and tables (see `dmsc.data.corrupt`).
+    class_names : sequence of str, optional
+        Names of the labels, if these are numbers from 0 on; names that no label has are dropped. If left out they are
+        filled in from the labels.
     preset : str
         Name of the dataset whose settings `dmsc.preset` shall give: of a dataset of `list_datasets` its own; "" for
         one's own data, which get the defaults of a method.
@@ -50,6 +55,8 @@ class Dataset:
     --------
     >>> Dataset("mine", [np.eye(4), np.ones((4, 1, 8, 8))], y=[0, 0, 1, 1])
     Dataset('mine', N=4, K=2, views: view 0 (4), view 1 (1×8×8))
+    >>> Dataset("mine", {"size": [1.5, 2.5, 0.5]}, y=["cat", "dog", "cat"]).class_names
+    ('cat', 'dog')
     """
 
     name: str
@@ -59,36 +66,33 @@ class Dataset:
     n_clusters: int = None  # type: ignore[assignment]  # filled in below
     masks: Sequence[np.ndarray] | None = None
     variant: str = ""
+    class_names: Sequence[str] | None = None
     preset: str = ""
 
     def __post_init__(self) -> None:
-        if isinstance(self.Xs, np.ndarray) or not hasattr(self.Xs, "__iter__"):
-            raise TypeError(f"Xs must be a list of arrays, one per view, got {type(self.Xs).__name__}")
-        Xs = tuple(self.Xs)
-        if not Xs:
-            raise ValueError("Xs must hold at least one view, got none")
-        if self.masks is not None and not hasattr(self.masks, "__iter__"):
-            raise TypeError(f"masks must be a list of bool arrays, one per view, got {self.masks!r}")
-        masks = None if self.masks is None else [np.array(mask) for mask in self.masks]
-        Xs = tuple(_frozen_view(X, i, masks[i] if masks and i < len(masks) else None) for i, X in enumerate(Xs))
-        n_samples = len(Xs[0])
-        if any(len(X) != n_samples for X in Xs):
-            raise ValueError(f"every view must have the same number of samples, got {[len(X) for X in Xs]}")
-        y = None if self.y is None else _frozen_labels(self.y, n_samples)
+        arrays, keys = view_list(self.Xs)
+        n_samples = len(arrays[0])
+        if any(len(X) != n_samples for X in arrays):
+            raise ValueError(f"every view must have the same number of samples, got {[len(X) for X in arrays]}")
+        given = keys if self.view_names is None else self.view_names
+        names = tuple(f"view {i}" for i in range(len(arrays))) if given is None else given
+        names = (names,) if isinstance(names, str) else tuple(names)
+        if len(names) != len(arrays) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"view_names must be {len(arrays)} strings, one per view, got {names!r}")
+        masks = None if self.masks is None else mask_arrays(self.masks, len(arrays), n_samples, names)
+        labels = [view_label(i, keys) for i in range(len(arrays))]
+        Xs = tuple(_frozen_view(X, labels[i], masks and masks[i]) for i, X in enumerate(arrays))
+        y, class_names = (None, None) if self.y is None else _frozen_labels(self.y, n_samples, self.class_names)
         n_clusters = self.n_clusters
         if n_clusters is None:
-            if y is None:
+            if class_names is None:
                 raise ValueError("n_clusters must be given for data without labels y")
-            n_clusters = int(y.max()) + 1
+            n_clusters = len(class_names)
         integer("n_clusters", n_clusters, 1, n_samples)
-        if y is not None and y.max() >= n_clusters:
-            raise ValueError(f"labels y must be below n_clusters = {n_clusters}, got {y.max()}")
-        names = tuple(f"view {i}" for i in range(len(Xs))) if self.view_names is None else self.view_names
-        names = (names,) if isinstance(names, str) else tuple(names)
-        if len(names) != len(Xs) or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"view_names must be {len(Xs)} strings, one per view, got {names!r}")
-        fields = {"Xs": Xs, "y": y, "view_names": names, "n_clusters": int(n_clusters)}
-        fields["masks"] = None if masks is None else _frozen_masks(masks, len(Xs), n_samples)
+        if class_names is not None and len(class_names) > n_clusters:
+            raise ValueError(f"labels y are of {len(class_names)} classes, more than n_clusters = {n_clusters}")
+        fields = {"Xs": Xs, "y": y, "view_names": names, "n_clusters": int(n_clusters), "class_names": class_names}
+        fields["masks"] = None if masks is None else _frozen_masks(masks)
         for field, value in fields.items():
             object.__setattr__(self, field, value)
 
@@ -116,7 +120,7 @@ class Dataset:
         -------
         Dataset
             Its labels are renumbered 0…K−1 if whole classes are left out, and K is the number of classes
-            left; without labels K stays, but for at most the number of samples.
+            left, which keep their names; without labels K stays, but for at most the number of samples.
         """
         try:
             rows = np.atleast_1d(np.arange(self.n_samples)[indices])
@@ -124,15 +128,12 @@ class Dataset:
             raise ValueError(f"indices must select from {self.n_samples} samples: {error}") from None
         if rows.ndim != 1 or len(rows) == 0:
             raise ValueError(f"indices must be a list of at least one sample, got shape {rows.shape}")
-        if self.y is None:
-            y, n_clusters = None, min(self.n_clusters, len(rows))
-        else:
-            classes, y = np.unique(self.y[rows], return_inverse=True)
-            n_clusters = len(classes)
+        y = None if self.y is None else self.y[rows]
+        n_clusters = min(self.n_clusters, len(rows)) if y is None else len(np.unique(y))
         Xs = [_freeze(X[rows]) for X in self.Xs]
         masks = None if self.masks is None else [mask[rows] for mask in self.masks]
         name = self.name if name is None else name
-        return Dataset(name, Xs, y, self.view_names, n_clusters, masks, self.variant, preset=self.preset)
+        return replace(self, name=name, Xs=Xs, y=y, n_clusters=n_clusters, masks=masks)
 
     def take_views(self, views: str | Sequence[str]) -> Dataset:
         """Return some of the views as a new dataset.
@@ -157,7 +158,7 @@ class Dataset:
         places = [self.view_names.index(name) for name in chosen]
         Xs = [self.Xs[i] for i in places]
         masks = None if self.masks is None else [self.masks[i] for i in places]
-        return Dataset(self.name, Xs, self.y, chosen, self.n_clusters, masks, self.variant, preset=self.preset)
+        return replace(self, Xs=Xs, view_names=chosen, masks=masks)
 
     def __repr__(self) -> str:
         shapes = ["×".join(map(str, X.shape[1:])) for X in self.Xs]
@@ -173,26 +174,18 @@ def _freeze(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _frozen_view(X: ArrayLike, i: int, mask: np.ndarray | None = None) -> np.ndarray:
+def _frozen_view(original: np.ndarray, label: str, mask: Any) -> np.ndarray:
     """A view as finite float32 numbers (N, ...), read-only, 0 where the mask says that it is missing."""
-    original = np.asarray(X)
-    if original.dtype.kind not in "biuf" or original.ndim not in (2, 4) or 0 in original.shape:
-        raise ValueError(f"view {i} must be real numbers of shape (N, C, H, W) or (N, D), none of them 0, "
-                         f"got {original.dtype} of shape {original.shape}")  # fmt: skip
     with np.errstate(over="ignore"):  # what float32 can't hold becomes inf, reported below
         X = np.ascontiguousarray(original, dtype=np.float32)
-    if mask is not None and mask.shape == X.shape[:1] and mask.dtype == bool:  # whatever stands for missing: NaN, say
+    if mask is not None:  # whatever stands for missing: NaN, say
         X = np.where(mask.reshape(-1, *[1] * (X.ndim - 1)), X, np.float32(0))
-    if not np.isfinite(X).all():
-        raise ValueError(f"view {i} must hold finite float32 numbers only, got NaN or infinite values")
+    check_finite(X, label)
     return _freeze(X.copy() if X.flags.writeable and np.may_share_memory(X, original) else X)
 
 
-def _frozen_masks(masks: Sequence[np.ndarray], n_views: int, n_samples: int) -> tuple[np.ndarray, ...]:
-    """One mask (N,) per view, read-only; neither a sample nor a view may have nothing."""
-    if len(masks) != n_views or any(mask.shape != (n_samples,) or mask.dtype != bool for mask in masks):
-        raise ValueError(f"masks must be {n_views} arrays of {n_samples} bool, one per view, "
-                         f"got {[f'{mask.dtype} {mask.shape}' for mask in masks]}")  # fmt: skip
+def _frozen_masks(masks: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Masks (N,), one per view, read-only; neither a sample nor a view may have nothing."""
     if not np.any(masks, axis=0).all():
         raise ValueError(
             f"every sample needs a view, but sample {np.argmin(np.any(masks, axis=0))} has none: leave it out"
@@ -202,15 +195,18 @@ def _frozen_masks(masks: Sequence[np.ndarray], n_views: int, n_samples: int) -> 
     return tuple(_freeze(mask) for mask in masks)
 
 
-def _frozen_labels(y: ArrayLike, n_samples: int) -> np.ndarray:
-    """Labels (N,) as int64, read-only."""
-    y = np.asarray(y)
-    if y.shape != (n_samples,) or y.dtype.kind not in "iu":
-        raise ValueError(f"y must be {n_samples} integers, one per sample, got {y.dtype} of shape {y.shape}")
-    y = y.astype(np.int64)
-    if y.min() < 0:
-        raise ValueError(f"labels y must be 0…K−1, got {y.min()}")
-    return _freeze(y)
+def _frozen_labels(y: Any, n_samples: int, given: Sequence[str] | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels as numbers (N,) from 0 on, int64, read-only, and their names."""
+    codes, names = label_codes(y, n_samples)
+    if given is not None:
+        given = (given,) if isinstance(given, str) else tuple(given)
+        if not set(names) <= {str(k) for k in range(len(given))} or not all(isinstance(name, str) for name in given):
+            raise ValueError(
+                f"class_names must be strings that name the labels 0, 1, … in this order, got {given!r} for the labels "
+                f"{', '.join(names[:5])}{', …' if len(names) > 5 else ''}: leave them out, or number the labels"
+            )
+        names = tuple(given[int(name)] for name in names)
+    return _freeze(codes), names
 
 
 def list_datasets() -> dict[str, str]:
@@ -280,7 +276,5 @@ def _load(loader: Callable[..., dict[str, Any]], title: str, options: dict[str, 
     with np.errstate(over="ignore"):  # Dataset reports what float32 can't hold
         fields = loader(*source, **options)
         Xs = [_freeze(np.ascontiguousarray(X, dtype=np.float32)) for X in fields.pop("Xs")]
-    if fields.get("y") is not None:
-        fields["y"] = np.unique(fields["y"], return_inverse=True)[1].ravel()
     dataset = Dataset(**{"name": title, "preset": "" if source else title, **fields}, Xs=Xs)
     return dataset if views is None else dataset.take_views(views)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from ..methods import Baseline, Method
 from ..model import SubspaceNetwork
 from ..networks import Architecture, Conv
 from ..selection import RULE, Candidate, select
-from ..spectral import Labels, Reading
+from ..spectral import Labels, Reading, warning_signs
 from ..training import History
 from .autoencoders import describe_autoencoders
 from .fitting import Fit, fit_baseline, fit_network
@@ -136,6 +137,8 @@ def run_experiment(
             config=training_config(config),
             progress=progress,
         )
+    for sign in warning_signs(fit.coefficients, used_views(dataset, method), dataset.n_clusters):
+        warnings.warn(sign, stacklevel=2)
     chosen = select(fit.candidates)
     scores: dict[str, dict] = {name: _scores(dataset, labels) for name, labels in fit.labels.items()}
     scores["selected"] = _score(dataset, chosen.labels)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 from bad_input import one_clear_error
 
+from dmsc.data.corruption import corrupt
 from dmsc.data.dataset import Dataset, list_datasets, load_dataset
 
 
@@ -61,18 +63,26 @@ def test_take():
     ("fields", "error", "words"),
     [
         ({"Xs": []}, ValueError, ("Xs", "at least one view")),
-        ({"Xs": np.eye(3)}, TypeError, ("Xs", "list", "ndarray")),
+        ({"Xs": np.eye(3)}, TypeError, ("Xs", "list", "ndarray", "[X]", "DSC")),
         ({"Xs": 3}, TypeError, ("Xs", "list", "int")),
         ({"Xs": [np.eye(3), np.eye(4)]}, ValueError, "samples, got [3, 4]"),
         ({"Xs": [np.ones((3, 4, 5))]}, ValueError, ("view 0", "(3, 4, 5)")),
         ({"Xs": [np.eye(3), np.ones((3, 0))]}, ValueError, ("view 1", "(3, 0)")),
         ({"Xs": [np.array([["a"]])]}, ValueError, ("view 0", "<U1")),
-        ({"Xs": [np.array([[1, np.nan]])]}, ValueError, ("view 0", "NaN")),
+        (
+            {"Xs": [[[1, 2], [1, np.nan], [0, 1], [np.nan, 0]]]},
+            ValueError,
+            ("view 0", "NaN", "2 of 4 rows (1, 3)", "masks"),
+        ),
+        ({"Xs": {"text": [[1, np.nan]]}}, ValueError, ("view 'text'", "1 of 1 rows (0)")),
         ({"Xs": [np.array([[1e300]])]}, ValueError, ("view 0", "infinite")),
-        ({"y": [0, 1]}, ValueError, ("y must", "3 integers", "(2,)")),
-        ({"y": [0.0, 1.0, 2.0]}, ValueError, ("y must", "3 integers", "float64")),
-        ({"y": [-1, 0, 1]}, ValueError, ("y must", "got -1")),
-        ({"y": [0, 1, 2], "n_clusters": 2}, ValueError, ("y must", "n_clusters = 2, got 2")),
+        ({"y": [0, 1]}, ValueError, ("y must", "3 labels", "(2,)")),
+        ({"y": np.eye(3)}, ValueError, ("y must", "3 labels", "(3, 3)")),
+        ({"y": [0, np.nan, 2]}, ValueError, ("y lacks", "rows 1", "n_clusters")),
+        ({"y": [5, 6, 9], "n_clusters": 2}, ValueError, ("labels y", "3 classes", "n_clusters = 2")),
+        ({"y": [0, 1, 2], "class_names": "ab"}, ValueError, ("class_names", "'ab'", "0, 1, 2")),
+        ({"y": ["a", "b", "b"], "class_names": ["a", "b"]}, ValueError, ("class_names", "leave them out")),
+        ({"y": [0, 0, 0], "class_names": [7]}, ValueError, ("class_names", "7")),
         ({"n_clusters": None}, ValueError, "n_clusters must be given"),
         ({"n_clusters": 4}, ValueError, ("n_clusters", "3, got 4")),
         ({"n_clusters": 0}, ValueError, ("n_clusters", "got 0")),
@@ -82,7 +92,8 @@ def test_take():
         ({"masks": 3}, TypeError, ("masks", "list", "3")),
         ({"masks": [[True] * 3] * 2}, ValueError, ("masks", "1 arrays of 3 bool")),
         ({"masks": [[True] * 4]}, ValueError, ("masks", "3 bool", "(4,)")),
-        ({"masks": [[1, 0, 1]]}, ValueError, ("masks", "3 bool", "int64")),
+        ({"masks": [[1, 0, 2]]}, ValueError, ("masks", "3 bool", "value 2")),
+        ({"masks": [[1, 0, 1]]}, ValueError, "sample 1 has none"),
         ({"masks": [[True, False, True]]}, ValueError, "sample 1 has none"),
         ({"Xs": [np.eye(3)] * 2, "masks": [[True] * 3, [False] * 3]}, ValueError, "view 1 has none"),
     ],
@@ -90,6 +101,46 @@ def test_take():
 @pytest.mark.filterwarnings("error")
 def test_dataset_refuses(fields, error, words):
     one_clear_error(lambda: Dataset(**{"name": "bad", "Xs": [np.eye(3)], "n_clusters": 3, **fields}), error, words)
+
+
+def test_labels_of_any_kind_are_numbered_and_named():
+    X = [np.eye(4)]
+    for y, names in (
+        ([3, 7, 3, 5], ("3", "5", "7")),
+        (["b", "d", "b", "c"], ("b", "c", "d")),
+        ([0.5, 2.0, 0.5, 1.0], ("0.5", "1", "2")),
+    ):
+        dataset = Dataset("mine", X, y)
+        assert (dataset.y.tolist(), dataset.class_names, dataset.n_clusters) == ([0, 2, 0, 1], names, 3)
+        assert dataset.y.dtype == np.int64
+    assert Dataset("mine", X, [0, 2, 0, 1], n_clusters=4).n_clusters == 4  # more may be asked for
+    assert Dataset("mine", X, n_clusters=2).class_names is None
+
+
+def test_class_names_and_preset_come_along():
+    whole = Dataset("mine", {"a": np.eye(4), "b": np.ones((4, 2))}, ["z", "x", "z", "y"], preset="digits")
+    assert whole.view_names == ("a", "b") and whole.class_names == ("x", "y", "z")
+    some = whole.take([0, 3])
+    assert (some.y.tolist(), some.class_names, some.n_clusters, some.preset) == ([1, 0], ("y", "z"), 2, "digits")
+    for other in (whole.take_views("b"), corrupt(whole, noise=0.5), dataclasses.replace(whole, name="other")):
+        assert (other.y.tolist(), other.class_names, other.preset) == ([2, 0, 2, 1], ("x", "y", "z"), "digits")
+    assert dataclasses.replace(whole, y=None).class_names is None
+    assert Dataset("mine", [np.eye(3)], [2, 0, 2], class_names=["a", "b", "c"]).class_names == ("a", "c")
+
+
+def test_a_dataset_takes_what_people_have():
+    frame = pd.DataFrame({"age": pd.array([1, None, 3], dtype="Int64"), "size": [0.5, 1.5, 2.5]})
+    images = np.arange(3 * 6 * 5 * 3.0).reshape(3, 6, 5, 3)
+    data = Dataset(
+        "mine",
+        {"table": frame, "photo": images},
+        n_clusters=2,
+        masks=pd.DataFrame({"photo": [1, 1, 0], "table": [1, 0, 1]}),
+    )
+    assert [X.shape for X in data.Xs] == [(3, 2), (3, 3, 6, 5)] and all(X.dtype == np.float32 for X in data.Xs)
+    assert data.Xs[0].tolist() == [[1, 0.5], [0, 0], [3, 2.5]]
+    assert np.array_equal(data.Xs[1][1, 2], images[1, :, :, 2]) and not data.Xs[1][2].any()
+    assert np.array_equal(data.take([0, 1]).Xs[1], data.Xs[1][:2])  # turned once, not twice
 
 
 def test_masks_are_copied_read_only_and_taken_along():
