@@ -24,11 +24,13 @@ from .checks import SEED_LIMIT, integer, one_of, square_matrix
 from .data import Dataset
 from .devices import resolve_device
 from .experiments.fitting import Fit, fit_baseline, fit_network
+from .experiments.memory import auto_anchors
 from .experiments.reader import Reader
 from .fusion import FUNCTIONS, PLACES
 from .methods import Baseline, Method
 from .presets import BASELINES, METHODS, override
 from .selection import select
+from .solvers.anchors import anchored_embedding
 from .spectral import READINGS, Reading, build_affinity, spectral_embedding
 
 try:
@@ -80,7 +82,19 @@ def estimate_n_clusters(W: ArrayLike, max_clusters: int = 20) -> int:
     if len(W) < 3:
         raise ValueError(f"an eigengap needs at least three samples, got {len(W)}: give n_clusters as an integer")
     eigenvalues, _ = spectral_embedding(W, min(max_clusters, len(W) - 1) + 1)
+    return _widest_gap(eigenvalues)
+
+
+def _widest_gap(eigenvalues: ArrayLike) -> int:
     return int(np.argmax(np.diff(eigenvalues)[1:].round(9))) + 2  # rounded, so that equal gaps are equal
+
+
+def _estimate(fit: Fit, max_clusters: int) -> int:
+    """Estimate K from C, anchored or not."""
+    if fit.anchors is None:
+        return estimate_n_clusters(build_affinity(fit.coefficients), max_clusters)
+    eigenvalues, _ = anchored_embedding(fit.coefficients, min(max_clusters + 1, len(fit.anchors)))
+    return _widest_gap(eigenvalues)
 
 
 @dataclass(eq=False, repr=False)
@@ -100,6 +114,10 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
     def _solve(self, dataset: Dataset, method: Any, seed: int, readings: Sequence[str]) -> Fit:
         raise NotImplementedError
 
+    def _sized(self, method: Any, dataset: Dataset) -> Any:
+        """Return the description as the data's size wants it."""
+        return method
+
     def _fit(self: Self, Xs: Sequence[np.ndarray], masks: Sequence[np.ndarray] | None = None) -> Self:
         one_of("reading", self.reading, READINGS)
         method = self._description()
@@ -113,6 +131,7 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
         if dataset.n_samples < 2 or min(X[0].size for X in dataset.Xs) < 2:
             shapes = [X.shape for X in dataset.Xs]
             raise ValueError(f"two samples are needed at least, and two features in each view, got shapes {shapes}")
+        method = self._sized(method, dataset)
         if isinstance(self.random_state, Integral):
             seed = integer("random_state", self.random_state, 0, SEED_LIMIT)
         else:
@@ -121,8 +140,7 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
         fit = self._solve(dataset, method, seed, () if estimated else (self.reading,))
         labels, candidates = fit.labels, fit.candidates
         if estimated:  # until now K played no part
-            K = estimate_n_clusters(build_affinity(fit.coefficients), max_clusters)
-            dataset = replace(dataset, n_clusters=K)
+            dataset = replace(dataset, n_clusters=_estimate(fit, max_clusters))
             reader = Reader(dataset, method, seed, (self.reading,))
             labels, candidates = reader.read(fit.coefficients, fit.epochs), reader.candidates
         chosen = select(candidates) if self.reading == "selected" else candidates[-1]
@@ -132,7 +150,7 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
         self.coefficients_, self.history_ = fit.coefficients, fit.histories
         self.affinity_matrix_ = labels[chosen.reading].affinity
         if fit.model is not None:
-            self.model_ = fit.model
+            self.model_, self.anchors_ = fit.model, fit.anchors
         return self
 
     def _reading_options(self) -> dict:
@@ -185,6 +203,7 @@ class _Network(_SubspaceClusterer):
     learning_rate: float = 1e-3
     lambda_regularization: float = 1.0
     lambda_self_expression: float = 1.0
+    anchors: int | str | None = "auto"
     settings: dict | None = None
     device: str = "auto"
     progress: bool = False
@@ -198,7 +217,24 @@ class _Network(_SubspaceClusterer):
                 "reading_options"
             )
         names = ("pretrain_epochs", "finetune_epochs", "learning_rate", "lambda_regularization")
-        return override(method, **settings, **{name: own[name] for name in (*names, "lambda_self_expression")})
+        if isinstance(self.anchors, str):
+            one_of("anchors", self.anchors, ("auto",))
+        anchors = None if self.anchors == "auto" else self.anchors
+        common = {name: own[name] for name in (*names, "lambda_self_expression")}
+        return override(method, **settings, **common, anchors=anchors)
+
+    def _sized(self, method: Method, dataset: Dataset) -> Method:
+        if self.anchors == "auto":
+            device = resolve_device(self.device)
+            method = replace(method, anchors=auto_anchors(dataset, method, device, (self.reading,)))
+        if method.anchors is not None and self.reading != "plain":
+            raise ValueError(
+                f"reading={self.reading!r} needs C (N, N), not anchors={method.anchors}: use reading='plain', or "
+                "anchors=None"
+            )
+        if method.anchors is not None and isinstance(self.n_clusters, str):
+            integer("anchors", method.anchors, 3)  # two gaps at least
+        return method
 
     def _solve(self, dataset: Dataset, method: Method, seed: int, readings: Sequence[str]) -> Fit:
         device = resolve_device(self.device)
@@ -227,6 +263,10 @@ class DSC(_SingleView, _Network):
     lambda_regularization, lambda_self_expression : float
         lambda_1 of ‖C‖_p^p and lambda_2 of ‖Z - C Z‖²_F. The terms are sums over samples and features: what is good
         depends on N and on the scale of X.
+    anchors : int, None or "auto"
+        m: write every sample by m anchors among them, with C (N, m) in closed form; time and memory are linear in N
+        (`dmsc.solvers.anchored_training`). For norm 2, no masks, no "cmsc-dcca", and the plain reading. None: by all
+        samples. "auto": by all up to 10 000 samples, as long as C (N, N) fits into memory; else by 500 anchors.
     settings : dict, optional
         Any other setting that `dmsc.presets.override` knows: ``dense`` or ``convolutions`` (the network),
         ``input_scale``, ``coefficients_init``, ...
@@ -250,14 +290,17 @@ class DSC(_SingleView, _Network):
     ----------
     labels_ : array (N,), int64
         Clusters from 0 to K - 1, without gaps (fewer than K if the graph doesn't hold as many).
-    affinity_matrix_ : array (N, N)
-        W of ``coefficients_``, with the reading that gave the labels.
-    coefficients_ : array (N, N)
-        C; row i says how sample i is made of the others.
+    affinity_matrix_ : array (N, N) or None
+        W of ``coefficients_``, with the reading that gave the labels. With anchors it is never made:
+        `dmsc.solvers.anchors.anchored_affinity_factor` gives its factor.
+    coefficients_ : array (N, N), or (N, m) with anchors
+        C; row i says how sample i is made of the others, or of the anchors.
+    anchors_ : array (m,) or None
+        Indices of the anchors.
     history_ : dict
         ``pretrain`` and ``finetune``: terms of the loss per epoch.
     model_ : dmsc.model.SubspaceNetwork
-        The trained network.
+        The trained network; without C if that is anchored.
     n_clusters_ : int
         K, given or estimated.
     candidate_ : dmsc.selection.Candidate

@@ -71,7 +71,8 @@ class LossWeights:
         if self.norm != 2 or 0 in lambdas:
             raise ValueError(
                 "the closed form of C needs norm=2 and both lambdas above 0, got "
-                f"norm={self.norm} and {lambdas}: train C instead (solver='adam', a number for coefficients_init)"
+                f"norm={self.norm} and {lambdas}: train C instead (solver='adam', a number for coefficients_init, "
+                "anchors=None)"
             )
         return lambdas[0] / lambdas[1]
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 
@@ -51,6 +52,16 @@ def test_run_writes_a_record_and_table_reads_it(tmp_path, capsys):
     assert "| synthetic | affinity | 3 (–) | 1 |" in capsys.readouterr().out
     assert main(["table", str(written(tmp_path)), "--format", "csv", "--output", str(tmp_path / "t.csv")]) == 0
     assert (tmp_path / "t.csv").read_text().startswith("dataset,variant,n_clusters,method,settings")
+
+
+def test_run_takes_anchors_and_exports_which_they_are(tmp_path, capsys):
+    export = tmp_path / "C.npz"
+    assert main([*RUN, "anchors=10", *folders(tmp_path), "--coefficients", str(export)]) == 0
+    assert "the plain reading after epoch 3" in capsys.readouterr().out
+    content = np.load(export)
+    assert content["coefficients"].shape == (30, 10) and content["anchors"].shape == (10,)
+    assert main(["table", str(tmp_path / "runs")]) == 0
+    assert "| synthetic | affinity | 3 (–) | 1 |" in capsys.readouterr().out
 
 
 def test_run_starts_from_saved_autoencoders(tmp_path, capsys):

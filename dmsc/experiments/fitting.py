@@ -11,26 +11,25 @@ import numpy as np
 import torch
 
 from ..baselines import ALGORITHMS
+from ..checks import integer
 from ..data import Dataset
-from ..devices import as_tensors, available_memory, resolve_device, seed_everything
+from ..devices import as_tensors, resolve_device, seed_everything
 from ..fusion import PLACES, fusion_plan
 from ..losses import repeat_last, weighted_squared_error
 from ..methods import SOLVED_STARTS, Baseline, Method
 from ..model import SubspaceNetwork
 from ..selection import Candidate
 from ..self_expression import choose_ridge, ridge_self_expression
+from ..solvers.anchored_training import finetune_anchored
 from ..solvers.closed_form import finetune_closed_form
 from ..solvers.scale_path import finetune_scale_path
 from ..spectral import READINGS, Labels
 from ..training import History, finetune, pretrain
 from .autoencoders import load_autoencoders
+from .memory import check_memory
 from .reader import Reader, used_views
 
-__all__ = ["Fit", "build_model", "fit_baseline", "fit_network"]
-
-#: Bytes per entry of C that are held at the greatest, mostly in float64 (measured at N = 4000): to read C once, and to
-#: choose a penalty, judge both readings and compare with the raw views.
-BYTES_TO_READ, BYTES_TO_JUDGE = 60, 100
+__all__ = ["Fit", "build_model", "check_data", "fit_baseline", "fit_network"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Fit:
 
     Parameters
     ----------
-    coefficients : array (N, N)
+    coefficients : array (N, N), or (N, m) with anchors
         C.
     labels : dict of str to Labels
         What the asked readings "plain" and "paper" of ``coefficients`` give: labels, affinity, eigenvalues.
@@ -60,6 +59,8 @@ class Fit:
         What the network was trained on.
     pretrain_error : float or None
         Reconstruction error after pre-training, relative to the views' squared norm.
+    anchors : array (m,) or None
+        Indices of the samples that C combines, where it is not all of them.
     """
 
     coefficients: np.ndarray
@@ -73,6 +74,7 @@ class Fit:
     Xs: list[torch.Tensor] | None = None
     masks: list[torch.Tensor] | None = None
     pretrain_error: float | None = None
+    anchors: np.ndarray | None = None
 
     @property
     def epochs(self) -> int:
@@ -81,14 +83,17 @@ class Fit:
 
 
 def build_model(dataset: Dataset, method: Method, device: torch.device | str = "cpu") -> SubspaceNetwork:
-    """Build the untrained network that a method describes, for the views it uses of a dataset."""
+    """Build the untrained network that a method describes, for the views it uses of a dataset.
+
+    Anchored coefficients are no part of it.
+    """
     init = method.coefficients_init
     init = 1 / dataset.n_samples if init == "mean" else 0.0 if init in SOLVED_STARTS else float(init)
     shapes = [X.shape[1:] for X in used_views(dataset, method)]
     spatial = method.fusion in PLACES
     return SubspaceNetwork(
         shapes,
-        dataset.n_samples,
+        dataset.n_samples if method.anchors is None else 1,
         method.architecture,
         plan=fusion_plan(method.fusion, len(shapes), len(method.architecture.convolutions)) if spatial else (),
         fusion_function=method.fusion_function,
@@ -119,16 +124,14 @@ def start_coefficients(
     model.self_expression.set_coefficients(C)
 
 
-def check_memory(n_samples: int, device: torch.device, readings: Sequence[str]) -> None:
-    """Refuse N x N coefficients that can't fit, before any time is spent on them."""
-    free = available_memory(device)
-    needed = (BYTES_TO_JUDGE if "selected" in readings else BYTES_TO_READ) * n_samples**2
-    if free is not None and needed > free:
-        raise ValueError(
-            f"{n_samples} samples need about {needed / 2**30:.1f} GiB for {n_samples} x {n_samples} coefficients, and "
-            f"{str(device)!r} has {free / 2**30:.1f} GiB free: take fewer samples, or anchors, which need memory "
-            "linear in N (dmsc.solvers.anchors, dmsc.solvers.anchored_training)"
-        )
+def check_data(dataset: Dataset, method: Method) -> None:
+    """Refuse data that a method can't be trained on."""
+    if method.solver == "scale-path" and dataset.masks is not None:
+        raise ValueError("solver='scale-path' needs every view of every sample: use solver='adam' with masks")
+    if method.anchors is not None:
+        if dataset.masks is not None:
+            raise ValueError(f"anchors={method.anchors} need every view of every sample: use anchors=None with masks")
+        integer("anchors", method.anchors, dataset.n_clusters, dataset.n_samples)
 
 
 def fit_network(
@@ -151,9 +154,8 @@ def fit_network(
     ten epochs. ``raw`` adds those of the closed form on the raw views.
     """
     device = resolve_device(device)
-    check_memory(dataset.n_samples, device, readings)
-    if method.solver == "scale-path" and dataset.masks is not None:
-        raise ValueError("solver='scale-path' needs every view of every sample: use solver='adam' with masks")
+    check_data(dataset, method)
+    check_memory(dataset, method, device, readings)
     folder = None if checkpoint_dir is None else Path(checkpoint_dir)
     reader = Reader(dataset, method, seed, readings, device, folder)
     clock, spent = reader.clock, folder and folder / "seconds.txt"  # not .json: those are records
@@ -162,7 +164,7 @@ def fit_network(
     loop |= {"progress": progress, "schedule": method.schedule, "precision": method.precision}
     with clock("setup"):
         seed_everything(seed)
-        model = build_model(dataset, method, device)
+        model, anchors = build_model(dataset, method, device), reader.anchors
         if method.pretrained is not None:
             load_autoencoders(model, method.pretrained)
         Xs = as_tensors(used_views(dataset, method), device, method.input_scale)
@@ -190,13 +192,18 @@ def fit_network(
     with clock("finetune"):
         if method.coefficients_init in SOLVED_STARTS:
             start_coefficients(model, Xs, method, masks)
-        if method.solver == "scale-path":
+        if anchors is not None:
+            options |= {"zero_diagonal": method.zero_diagonal, "seed": seed}
+            second, C = finetune_anchored(model, Xs, anchors, **options)
+        elif method.solver == "scale-path":
             second = finetune_scale_path(model, Xs, batch_size=method.pretrain_batch_size, seed=seed, **options)
         else:
             train = finetune if method.solver == "adam" else finetune_closed_form
             options |= {"correlation": method.correlation, "tolerance": method.finetune_tolerance}
             options |= {"network_learning_rate": method.network_learning_rate}
             second = train(model, Xs, masks=masks, **options)
+    if anchors is None:
+        C = model.self_expression.coefficients
     if "finetune" in earlier:  # trained to the end before
         clock.seconds |= earlier
     elif spent:
@@ -204,16 +211,16 @@ def fit_network(
     histories, trained = {"pretrain": first, "finetune": second}, len(second.get("loss", ()))
     if resume:
         reader.catch_up(trained)
-    labels = reader.read(model.self_expression.coefficients, trained)  # where C lies
+    labels = reader.read(C, trained)  # where C lies
     raw_labels = reader.read_raw() if raw else {}
-    parts = (model.coefficients, labels, reader.candidates, raw_labels, reader.ridge, histories, clock.seconds)
-    return Fit(*parts, model, Xs, masks, pretrain_error)
+    found = (C.cpu().numpy(), labels, reader.candidates, raw_labels, reader.ridge, histories, clock.seconds)
+    return Fit(*found, model, Xs, masks, pretrain_error, anchors)
 
 
 def fit_baseline(dataset: Dataset, method: Baseline, *, seed: int = 0, readings: Sequence[str] = READINGS) -> Fit:
     """Solve a classical method on the raw views, unit rows weighted and put side by side; read labels off its C."""
     device = torch.device("cpu")  # the solvers know nothing else
-    check_memory(dataset.n_samples, device, readings)
+    check_memory(dataset, method, device, readings)
     reader = Reader(dataset, method, seed, readings, device)
     with reader.clock("solve"):
         weights = repeat_last(method.weights, len(reader.rows))
