@@ -93,7 +93,9 @@ def run(arguments: argparse.Namespace) -> int:
         resume=arguments.resume,
     )
     if export:
-        save_coefficients(export, experiment.coefficients, experiment.labels["paper"])
+        labels = experiment.labels.get("paper", experiment.labels["plain"])
+        extra = {} if experiment.anchors is None else {"anchors": experiment.anchors}  # indices from 0
+        save_coefficients(export, experiment.coefficients, labels, **extra)
     save_record(experiment.record, path)
     print(f"{tables.metrics_text(experiment.record)}\nrecord: {path}")
     return 0

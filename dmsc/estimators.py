@@ -29,6 +29,7 @@ from .data import Dataset
 from .data.arrays import check_finite, view_array, view_label, view_list
 from .devices import as_tensors, resolve_device
 from .experiments.fitting import Fit, fit_baseline, fit_network
+from .experiments.memory import auto_anchors
 from .experiments.reader import Reader
 from .fusion import FUNCTIONS, PLACES
 from .losses import repeat_last
@@ -37,6 +38,7 @@ from .out_of_sample import NearestSubspace
 from .presets import BASELINES, override, preset
 from .scaling import fit_scaling
 from .selection import select
+from .solvers.anchors import anchored_embedding
 from .spectral import READINGS, Reading, build_affinity, warning_signs
 
 try:
@@ -73,6 +75,10 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
     def _solve(self, dataset: Dataset, method: Any, seed: int, readings: Sequence[str]) -> Fit:
         raise NotImplementedError
 
+    def _sized(self, method: Any, dataset: Dataset) -> Any:
+        """Return the description as the data's size wants it."""
+        return method
+
     def _latents(self, Xs: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         """Return what new samples (n, ...) are, where self-expression is between them."""
         return Xs
@@ -92,6 +98,7 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
         if dataset.n_samples < 2 or min(X[0].size for X in dataset.Xs) < 2:
             shapes = [X.shape for X in dataset.Xs]
             raise ValueError(f"two samples are needed at least, and two features in each view, got shapes {shapes}")
+        method = self._sized(method, dataset)
         if isinstance(self.random_state, Integral):
             seed = integer("random_state", self.random_state, 0, SEED_LIMIT)
         else:
@@ -100,9 +107,7 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
         fit = self._solve(dataset, method, seed, () if estimated else (self.reading,))
         labels, candidates = fit.labels, fit.candidates
         if estimated:  # until now K played no part
-            C = fit.coefficients if self.n_clusters == "eigengap" else strongest(fit.coefficients)
-            K = estimate_n_clusters(build_affinity(C), max_clusters, str(self.n_clusters))
-            dataset = replace(dataset, n_clusters=K)
+            dataset = replace(dataset, n_clusters=self._estimate(fit, max_clusters))
             reader = Reader(dataset, method, seed, (self.reading,))
             labels, candidates = reader.read(fit.coefficients, fit.epochs), reader.candidates
         chosen = select(candidates) if self.reading == "selected" else candidates[-1]
@@ -112,10 +117,10 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
         self.coefficients_, self.history_ = fit.coefficients, fit.histories
         self.affinity_matrix_ = labels[chosen.reading].affinity
         if fit.model is not None:
-            self.model_, self.chosen_ = fit.model, fit.chosen
+            self.model_, self.chosen_, self.anchors_ = fit.model, fit.chosen, fit.anchors
         self._views = {name: X.shape[1:] for name, X in zip(dataset.view_names, dataset.Xs, strict=True)}
         self._remember(dataset, method, fit)
-        signs = warning_signs(self.coefficients_, dataset.Xs, dataset.n_clusters)
+        signs = [] if fit.anchors is not None else warning_signs(fit.coefficients, dataset.Xs, dataset.n_clusters)
         for sign in signs:
             warnings.warn(sign, stacklevel=3)
         if self.verbose:
@@ -124,6 +129,14 @@ class _SubspaceClusterer(ClusterMixin, BaseEstimator):
                   f"K = {self.n_clusters_} (clusters of {sizes}), reading {chosen.reading!r}, "
                   f"{time.perf_counter() - began:.1f} s, warning signs: {'; '.join(signs) or 'none'}")  # fmt: skip
         return self
+
+    def _estimate(self, fit: Fit, max_clusters: int) -> int:
+        """Estimate K from C, anchored or not."""
+        if fit.anchors is None:
+            C = fit.coefficients if self.n_clusters == "eigengap" else strongest(fit.coefficients)
+            return estimate_n_clusters(build_affinity(C), max_clusters, str(self.n_clusters))
+        eigenvalues, _ = anchored_embedding(fit.coefficients, min(max_clusters + 1, len(fit.anchors)))
+        return int(np.argmax(np.diff(eigenvalues)[1:].round(9))) + 2  # rounded, so that equal gaps are equal
 
     def _remember(self, dataset: Dataset, method: Any, fit: Fit) -> None:
         """Keep what new samples will be held against."""
@@ -223,21 +236,48 @@ class _Network(_SubspaceClusterer):
     lambda_self_expression: float = 10.0
     scale: str = "auto"
     n_neighbors: int | str | None = "auto"
+    anchors: int | str | None = "auto"
     settings: dict | None = None
     device: str = "auto"
     progress: bool = False
 
-    def _configure(self, method: Method) -> Method:
-        """Return a method with this estimator's parameters and settings in it."""
+    def _configure(self, name: str) -> Method:
+        """Return the method of a name for data of one's own, with this estimator's parameters and settings in it."""
         settings, own = _dictionary("settings", self.settings), self.get_params(deep=False)
         if taken := [name for name in settings if name in {*own, *RESERVED}]:
             raise ValueError(
                 f"settings can't hold {taken[0]!r}: that is up to {type(self).__name__}'s parameters and "
                 "reading_options"
             )
-        names = ("pretrain_epochs", "finetune_epochs", "learning_rate", "lambda_regularization")
-        names += ("lambda_self_expression", "scale", "n_neighbors")
-        return override(method, **{**settings, **{name: own[name] for name in names}})
+        names = ["pretrain_epochs", "finetune_epochs", "learning_rate", "lambda_regularization"]
+        names += ["lambda_self_expression", "scale", "n_neighbors"]
+        if isinstance(self.anchors, str):
+            one_of("anchors", self.anchors, ("auto",))
+        common = {name: own[name] for name in names}
+        anchors = None if isinstance(self.anchors, str) else self.anchors
+        method = preset(name, "", 1, **settings, **common)
+        assert isinstance(method, Method)  # as any of a network
+        return self._anchored(method, anchors)
+
+    def _anchored(self, method: Method, anchors: int | None) -> Method:
+        """Return a method with so many anchors, which are not neighbors: "auto" gives way to them."""
+        if anchors is not None and self.n_neighbors == "auto":
+            return override(method, anchors=anchors)
+        return replace(method, anchors=anchors)
+
+    def _sized(self, method: Method, dataset: Dataset) -> Method:
+        if self.anchors == "auto":
+            device = resolve_device(self.device)
+            method = self._anchored(method, auto_anchors(dataset, method, device, (self.reading,)))
+        if method.anchors is not None and self.reading != "plain":
+            raise ValueError(
+                f"reading={self.reading!r} needs C (N, N), not anchors={method.anchors}: use reading='plain', or "
+                "anchors=None"
+            )
+        if method.anchors is not None and isinstance(self.n_clusters, str):
+            integer("anchors", method.anchors, 3)  # two gaps at least
+            one_of("n_clusters, with anchors,", self.n_clusters, ("eigengap",))
+        return method
 
     def _solve(self, dataset: Dataset, method: Method, seed: int, readings: Sequence[str]) -> Fit:
         device = resolve_device(self.device)
@@ -254,7 +294,7 @@ class _Network(_SubspaceClusterer):
     def _remember(self, dataset: Dataset, method: Method, fit: Fit) -> None:
         assert fit.model is not None and fit.Xs is not None  # as after any network
         self._input_scale = method.input_scale
-        masks = dataset.masks or [None] * dataset.n_views
+        masks: Sequence[np.ndarray | None] = [None] * dataset.n_views if dataset.masks is None else dataset.masks
         scale = self.chosen_.get("scale", method.scale)
         self._scalings = [fit_scaling(X, scale, mask) for X, mask in zip(dataset.Xs, masks, strict=True)]
         Zs = [Z.cpu().numpy() for Z in fit.model.encode(fit.Xs, fit.masks)]
@@ -288,6 +328,10 @@ class DSC(_SingleView, _Network):
         `dmsc.experiments.choosing.choose_scale`; "none" is for the papers' weights, which depend on the units.
     n_neighbors : int, "auto" or None
         Let C be between so many nearest neighbors only; None, as in the papers: between all samples.
+    anchors : int, None or "auto"
+        m: write every sample by m anchors among them, with C (N, m) in closed form; time and memory are linear in N
+        (`dmsc.solvers.anchored_training`). For norm 2, no masks, no "cmsc-dcca", and the plain reading. None: by all
+        samples. "auto": by all up to 10 000 samples, as long as C (N, N) fits into memory; else by 500 anchors.
     settings : dict, optional
         Any other setting that `dmsc.presets.override` knows: ``dense`` or ``convolutions`` (the network),
         ``input_scale``, ``coefficients_init``, ...
@@ -313,14 +357,17 @@ class DSC(_SingleView, _Network):
     ----------
     labels_ : array (N,), int64
         Clusters from 0 to K - 1, without gaps (fewer than K if the graph doesn't hold as many).
-    affinity_matrix_ : array (N, N)
-        W of ``coefficients_``, with the reading that gave the labels.
-    coefficients_ : array (N, N)
-        C; row i says how sample i is made of the others.
+    affinity_matrix_ : array (N, N) or None
+        W of ``coefficients_``, with the reading that gave the labels. With anchors it is never made:
+        `dmsc.solvers.anchors.anchored_affinity_factor` gives its factor.
+    coefficients_ : array (N, N), or (N, m) with anchors
+        C; row i says how sample i is made of the others, or of the anchors.
+    anchors_ : array (m,) or None
+        Indices of the anchors.
     history_ : dict
         ``pretrain`` and ``finetune``: terms of the loss per epoch.
     model_ : dmsc.model.SubspaceNetwork
-        The trained network.
+        The trained network; without C if that is anchored.
     n_clusters_ : int
         K, given or estimated.
     chosen_ : dict
@@ -347,7 +394,7 @@ class DSC(_SingleView, _Network):
     norm: int = 2
 
     def _description(self) -> Method:
-        return self._configure(preset(f"dsc-l{int(one_of('norm', self.norm, (1, 2)))}", "", 1))
+        return self._configure(f"dsc-l{int(one_of('norm', self.norm, (1, 2)))}")
 
 
 @dataclass(eq=False, repr=False)
@@ -426,7 +473,7 @@ class DMSC(_Network):
         one_of("fusion", self.fusion, (*PLACES, "affinity", "cmsc-dcca"))
         one_of("fusion_function", self.fusion_function, FUNCTIONS)
         spatial = self.fusion in PLACES
-        return self._configure(preset(f"{self.fusion}-{self.fusion_function}" if spatial else self.fusion, "", 1))
+        return self._configure(f"{self.fusion}-{self.fusion_function}" if spatial else self.fusion)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -82,7 +82,8 @@ class LossWeights:
         if self.norm != 2 or 0 in lambdas:
             raise ValueError(
                 "the closed form of C needs norm=2 and both lambdas above 0, got "
-                f"norm={self.norm} and {lambdas}: train C instead (solver='adam', a number for coefficients_init)"
+                f"norm={self.norm} and {lambdas}: train C instead (solver='adam', a number for coefficients_init, "
+                "anchors=None)"
             )
         return lambdas[0] / lambdas[1]
 
@@ -121,7 +122,8 @@ def weighted_squared_error(
     """
     weights = repeat_last(weights, len(targets))
     if relative:
-        sizes = map(mean_squared_length, targets, masks or [None] * len(targets))
+        known: Sequence[torch.Tensor | None] = [None] * len(targets) if masks is None else masks
+        sizes = map(mean_squared_length, targets, known)
         weights = [w / size for w, size in zip(weights, sizes, strict=True)]  # type: ignore[misc]
     if masks is not None:
         targets, outputs = ([T[mask] for T, mask in zip(Ts, masks, strict=True)] for Ts in (targets, outputs))

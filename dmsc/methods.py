@@ -24,6 +24,11 @@ FUSIONS = ("none", "affinity", *PLACES)
 SOLVERS = ("adam", "closed-form", "scale-path")
 #: Starts of C that are solved for.
 SOLVED_STARTS = ("closed-form", "warm")
+#: Settings that mean nothing to anchored coefficients, which begin nowhere and are solved for at every step.
+NOT_ANCHORED = (
+    "solver", "coefficients_init", "n_neighbors", "network_learning_rate", "pretrain_through", "finetune_tolerance",
+    "correlation",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,10 @@ class Method:
         Fine-tuning epochs of the paper; a shorter run is marked as short in its record.
     correlation : Correlation or None
         CMSC-DCCA's term between the latents of affinity fusion.
+    anchors : int or None
+        m: samples are combinations of m of them, chosen without labels. C is (N, m) and solved for at every step of
+        fine-tuning, which goes by mini-batches of 500 (`dmsc.solvers.anchored_training`): time and memory are linear in
+        N. The plain reading is the only one. None: C is (N, N).
     """
 
     name: str
@@ -110,6 +119,7 @@ class Method:
     precision: str = "float32"
     paper_epochs: int | None = None
     correlation: Correlation | None = None
+    anchors: int | None = None
 
     def __post_init__(self) -> None:
         _check_parts(self, architecture=Architecture, loss=LossWeights, reading=Reading)
@@ -147,6 +157,13 @@ class Method:
         for field_name in ("network_learning_rate", "pretrain_tolerance", "finetune_tolerance"):
             if getattr(self, field_name) is not None:
                 positive_number(field_name, getattr(self, field_name))
+        if self.anchors is not None:
+            integer("anchors", self.anchors, 1)
+            defaults = {name: getattr(Method, name) for name in NOT_ANCHORED}
+            given = {name: getattr(self, name) for name, default in defaults.items() if getattr(self, name) != default}
+            if given:
+                found, needed = (", ".join(f"{name}={of[name]!r}" for name in given) for of in (given, defaults))
+                raise ValueError(f"anchors={self.anchors} can't go with {found}: set {needed}, or anchors=None")
         if self.needs_closed_form:
             _ = self.loss.ridge  # says what is missing
         if self.solver != "adam" and self.network_learning_rate is not None:
@@ -165,12 +182,15 @@ class Method:
     @property
     def needs_closed_form(self) -> bool:
         """Whether C is solved for somewhere, which only some loss weights allow."""
-        return self.solver != "adam" or self.coefficients_init == "closed-form"
+        return self.solver != "adam" or self.coefficients_init == "closed-form" or self.anchors is not None
 
     @property
     def readings(self) -> dict[str, Reading]:
-        """The readings of C by name; which of them is better is a choice of its own (`dmsc.selection`)."""
-        return {"plain": PLAIN, "paper": self.reading}
+        """The readings of C by name; which of them is better is a choice of its own (`dmsc.selection`).
+
+        The paper's needs C (N, N).
+        """
+        return {"plain": PLAIN} if self.anchors is not None else {"plain": PLAIN, "paper": self.reading}
 
 
 @dataclass(frozen=True)

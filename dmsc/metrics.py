@@ -132,7 +132,10 @@ def score(y_true: ArrayLike, y_pred: ArrayLike) -> dict[str, float]:
 
 
 def self_expression_residual(
-    Zs: Sequence[ArrayLike], C: ArrayLike, weights: Sequence[float] | np.ndarray | None = None
+    Zs: Sequence[ArrayLike],
+    C: ArrayLike,
+    weights: Sequence[float] | np.ndarray | None = None,
+    anchors: np.ndarray | None = None,
 ) -> float:
     """Part of the latents that C does not express: Σ v‖Z − C Z‖² / Σ v‖Z‖² over the views.
 
@@ -140,17 +143,19 @@ def self_expression_residual(
     ----------
     Zs : sequence of array_like, each of shape (N, ...)
         Latents (or raw views) with samples as rows; what follows the first axis is flattened.
-    C : array_like of shape (N, N)
+    C : array_like of shape (N, N), or (N, m) with anchors
         Self-expression coefficients.
     weights : sequence of float, optional
         Weight v of each view; 1 by default.
+    anchors : array (m,), optional
+        Indices of the samples that C combines: the residual is of Z − C Z[anchors].
 
     Returns
     -------
     float
         0 where C expresses the latents exactly, 1 for C = 0; NaN where all latents are 0.
     """
-    C = square_matrix("C", C).astype(np.float64)
+    C = (square_matrix("C", C) if anchors is None else np.asarray(C)).astype(np.float64)
     if not isinstance(Zs, (list, tuple)):
         raise TypeError(f"Zs must be a list of views, got {type(Zs).__name__}: write [Z] for a single one")
     weights = np.ones(len(Zs)) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -168,7 +173,7 @@ def self_expression_residual(
         if not np.isfinite(Z).all():
             raise ValueError(f"Zs[{number}] must be finite, got NaN or infinity")
         Z = Z.reshape(len(Z), -1)  # (N, d)
-        left += v * np.sum((Z - C @ Z) ** 2)  # v‖Z − C Z‖²
+        left += v * np.sum((Z - C @ (Z if anchors is None else Z[anchors])) ** 2)  # v‖Z − C Z‖²
         total += v * np.sum(Z**2)  # v‖Z‖²
     return float(left / total) if total > 0 else float("nan")
 

@@ -342,10 +342,14 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides: Any) -> Meth
 def override(method: Description, **values: Any) -> Description:
     """Return a copy of a description with some fields changed, wherever in it they live.
 
-    Saved autoencoders (``pretrained``) are taken as they are, unless ``pretrain_epochs`` are asked for.
+    Saved autoencoders (``pretrained``) are taken as they are, unless ``pretrain_epochs`` are asked for. With
+    ``anchors`` C is solved for: how it starts, between which neighbors it is, and at which rate it learns gives way.
     """
     if values.get("pretrained") is not None:
         values = {"pretrain_epochs": 0, **values}
+    if values.get("anchors") is not None:
+        gone = ("coefficients_init", "n_neighbors", "network_learning_rate")
+        values = {name: getattr(Method, name) for name in gone} | values
     outer = {field.name: values.get(field.name, getattr(method, field.name)) for field in fields(method)}
     parts: dict[str, Any] = {name: part for name, part in outer.items() if is_dataclass(part) or isinstance(part, dict)}
     owner = {

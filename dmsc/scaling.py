@@ -32,7 +32,7 @@ class Scaling:
         X = np.asarray(X)
         if self.scale == "none":
             return X.astype(np.float32, copy=False)
-        rows = (X.reshape(len(X), -1)[:, self.kept].astype(np.float64) - self.shift) * self.factor
+        rows: np.ndarray = (X.reshape(len(X), -1)[:, self.kept].astype(np.float64) - self.shift) * self.factor
         if mask is not None:
             rows[~np.asarray(mask)] = 0
         size = np.sqrt(np.square(rows).mean(axis=1, keepdims=True))
@@ -77,7 +77,7 @@ def fit_scaling(X: np.ndarray, scale: str, mask: np.ndarray | None = None) -> Sc
     Spärck Jones, "A Statistical Interpretation of Term Specificity and its Application in Retrieval", 1972 (tf-idf).
     """
     one_of("scale", scale, SCALES)
-    rows = np.asarray(X).reshape(len(X), -1).astype(np.float64)
+    rows: np.ndarray = np.asarray(X).reshape(len(X), -1).astype(np.float64)
     rows = rows if mask is None else rows[np.asarray(mask)]
     kept = np.ones(rows.shape[1], dtype=bool)
     if scale != "none" and np.ndim(X) == 2:

@@ -83,7 +83,7 @@ class Labels(NamedTuple):
     labels : (N,), int64
         Clusters from 0 to K - 1.
     affinity : (N, N), float64
-        W.
+        W; None for anchored coefficients, whose W is never made.
     eigenvalues : (K + 1,) or None
         The smallest of W's normalized Laplacian; None for as many clusters as samples.
     """

@@ -23,7 +23,7 @@ from dmsc.cluster_number import strongest
 from dmsc.data import masks_from_nan
 from dmsc.data.dataset import Dataset
 from dmsc.estimators import DMSC, DSC, LRR, SSC, SSCOMP, RidgeSelfExpression, estimate_n_clusters
-from dmsc.experiments import reader
+from dmsc.experiments import memory, reader
 from dmsc.experiments.fitting import fit_baseline, fit_network
 from dmsc.fusion import FUNCTIONS, PLACES
 from dmsc.metrics import clustering_accuracy, eigengap
@@ -192,6 +192,32 @@ def test_dmsc_fits_a_list_of_views(digits, fusion, function):
     assert len(model.model_.encoders) == (1 if fusion in PLACES else 2) and len(model.model_.decoders) == 2
     assert ("correlation" in model.history_["finetune"]) == (fusion == "cmsc-dcca")
     assert not hasattr(model, "n_features_in_")
+
+
+def test_anchors_take_over_above_a_limit(monkeypatch):
+    """And labels are as good."""
+    data = load_dataset("synthetic", n_samples=120, n_clusters=4, subspace_dim=2, noise=0.0)
+    monkeypatch.setattr(memory, "ANCHORS", 30)
+    start = {"settings": {"activation": "none"}, "random_state": 0, **TINY}
+    auto, asked = DMSC(4, **start), DMSC(4, anchors=30, **start)
+    assert auto.fit(data.Xs).coefficients_.shape == (120, 120) and auto.anchors_ is None
+    monkeypatch.setattr(memory, "DENSE_LIMIT", 119)
+    for model in (auto.fit(data.Xs), asked.fit(data.Xs)):
+        assert model.coefficients_.shape == (120, 30) and model.affinity_matrix_ is None
+        assert model.anchors_.shape == (30,) and model.candidate_.reading == "plain"
+        assert clustering_accuracy(data.y, model.labels_) == 1.0
+    assert np.array_equal(auto.coefficients_, asked.coefficients_)
+    assert clone(auto).set_params(anchors=None).fit(data.Xs).coefficients_.shape == (120, 120)
+    single = DSC("eigengap", **start).fit(data.Xs[0])
+    assert single.coefficients_.shape == (120, 30) and single.n_clusters_ == 4
+    for words, call in {
+        "norm=1": lambda: DSC(4, norm=1, **TINY).fit(data.Xs[0]),
+        "correlation": lambda: DMSC(4, fusion="cmsc-dcca", **TINY).fit(data.Xs),
+        "coefficients_init='warm'": lambda: DMSC(4, settings={"coefficients_init": "warm"}, **TINY).fit(data.Xs),
+        "reading='paper'": lambda: DSC(4, reading="paper", **TINY).fit(data.Xs[0]),
+        "every view": lambda: DMSC(4, **TINY).fit(data.Xs, masks=[[True] * 120] * 2),
+    }.items():
+        one_clear_error(call, ValueError, (words, "anchors=None"))
 
 
 @pytest.mark.parametrize("fusion", ["early", "late", "affinity", "cmsc-dcca"])
@@ -448,6 +474,12 @@ CASES = [
     ("reading option", lambda: SSC(2, reading_options={"rho": 1}).fit(X), ValueError, ("reading_options", "'rho'")),
     ("reading option's value", lambda: SSC(2, reading_options={"dim": 0}).fit(X), ValueError, ("dim", "got 0")),
     ("reading options", lambda: SSC(2, reading_options=["dim"]).fit(X), TypeError, ("reading_options", "['dim']")),
+    ("anchors: word", lambda: DSC(2, anchors="some").fit(X), ValueError, ("anchors", "'auto'", "'some'")),
+    ("anchors: fraction", lambda: DSC(2, anchors=0.5).fit(X), TypeError, ("anchors", "0.5")),
+    ("anchors: too many", lambda: DSC(2, anchors=7).fit(X), ValueError, ("anchors", "from 2 to 6", "got 7")),
+    ("anchors: too few", lambda: DSC("eigengap", anchors=2).fit(X), ValueError, ("anchors", "at least 3", "got 2")),
+    ("anchors: reading", lambda: DSC(2, anchors=4, reading="selected").fit(X), ValueError, ("'selected'", "'plain'")),
+    ("setting: anchors", lambda: DSC(2, settings={"anchors": 4}).fit(X), ValueError, ("settings", "'anchors'")),
     ("setting", lambda: DSC(2, settings={"densse": (2,)}).fit(X), ValueError, ("'densse'", "'dense'")),
     ("setting: parameter", lambda: DSC(2, settings={"norm": 1}).fit(X), ValueError, ("settings", "'norm'")),
     ("setting: reading", lambda: DSC(2, settings={"dim": 1}).fit(X), ValueError, ("settings", "'dim'")),

@@ -67,6 +67,16 @@ def test_estimate_k_prints_scores(capsys):
     assert "max_clusters" in one_line(capsys)
 
 
+def test_run_takes_anchors_and_exports_which_they_are(tmp_path, capsys):
+    export = tmp_path / "C.npz"
+    assert main([*RUN, "anchors=10", *folders(tmp_path), "--coefficients", str(export)]) == 0
+    assert "the plain reading after epoch 3" in capsys.readouterr().out
+    content = np.load(export)
+    assert content["coefficients"].shape == (30, 10) and content["anchors"].shape == (10,)
+    assert main(["table", str(tmp_path / "runs")]) == 0
+    assert "| synthetic | affinity | 3 (–) | 1 |" in capsys.readouterr().out
+
+
 def test_run_starts_from_saved_autoencoders(tmp_path, capsys):
     assert main([*RUN, *folders(tmp_path)]) == 0
     (saved,) = (tmp_path / "runs" / "checkpoints").rglob("AE1.pt")

@@ -20,6 +20,10 @@ def test_readings_are_the_plain_one_and_the_papers(description):
     assert replace(description, reading=paper).readings == {"plain": PLAIN, "paper": paper}
 
 
+def test_anchored_coefficients_have_the_plain_reading_alone():
+    assert replace(METHOD, anchors=5).readings == {"plain": PLAIN}
+
+
 @pytest.mark.parametrize("description", [METHOD, BASELINE])
 def test_descriptions_are_frozen_and_compared_by_value(description):
     with pytest.raises(FrozenInstanceError):
@@ -38,6 +42,7 @@ def test_descriptions_are_frozen_and_compared_by_value(description):
         ({"coefficients_init": "closed-form"}, True),
         ({"solver": "closed-form"}, True),
         ({"solver": "scale-path"}, True),
+        ({"anchors": 3}, True),
     ],
 )
 def test_who_needs_a_closed_form_has_weights_that_allow_it(settings, needed):
@@ -89,6 +94,36 @@ CASES = [
     ("schedule", lambda: method(schedule="step"), ValueError, ("schedule", "'step'")),
     ("precision", lambda: method(precision="fp8"), ValueError, ("precision", "'fp8'")),
     ("tolerance", lambda: method(finetune_tolerance=0), ValueError, ("finetune_tolerance", "got 0")),
+    ("anchors", lambda: method(anchors=0), ValueError, ("anchors", "got 0")),
+    ("anchors: fraction", lambda: method(anchors=0.5), TypeError, ("anchors", "0.5")),
+    *(
+        (
+            f"anchors and {name}",
+            lambda name=name, value=value: method(fusion="affinity", anchors=5, **{name: value}),
+            ValueError,
+            ("anchors=5", f"{name}={value!r}", f"set {name}=", "anchors=None"),
+        )
+        for name, value in {
+            "solver": "closed-form",
+            "coefficients_init": "mean",
+            "network_learning_rate": 0.1,
+            "finetune_tolerance": 0.1,
+            "correlation": Correlation(),
+        }.items()
+    ),
+    (
+        "anchors and a C in pre-training",
+        lambda: method(anchors=5, pretrain_through="coefficients", pretrain_batch_size=None),
+        ValueError,
+        ("anchors=5", "pretrain_through='latents'"),
+    ),
+    (
+        "anchors and two settings",
+        lambda: method(anchors=5, coefficients_init="mean", network_learning_rate=0.1),
+        ValueError,
+        "set coefficients_init=0.0001, network_learning_rate=None, or anchors=None",
+    ),
+    ("anchors and p = 1", lambda: method(anchors=5, loss=LossWeights(norm=1)), ValueError, ("norm=1", "anchors=None")),
     ("baseline's parameters", lambda: Baseline("b", "s", "ssc", [1]), TypeError, ("parameters", "dict", "[1]")),
     ("baseline's weights", lambda: Baseline("b", "s", "ssc", weights=(1, -1)), ValueError, ("weights", "(1, -1)")),
     ("baseline without weights", lambda: Baseline("b", "s", "ssc", weights=()), ValueError, ("weights", "()")),

@@ -82,6 +82,14 @@ def test_self_expression_residual_against_loops():
     assert self_expression_residual(Zs, C, weights) == pytest.approx(left / total, rel=1e-12)
 
 
+def test_self_expression_residual_by_anchors_is_that_of_a_matrix_with_columns_of_zeros():
+    rng = np.random.default_rng(1)
+    Zs, C, anchors = [rng.normal(size=(6, 3)), rng.normal(size=(6, 1, 2, 2))], rng.normal(size=(6, 2)), np.array([1, 4])
+    wide = np.zeros((6, 6))
+    wide[:, anchors] = C
+    assert self_expression_residual(Zs, C, anchors=anchors) == pytest.approx(self_expression_residual(Zs, wide))
+
+
 def test_self_expression_residual_at_its_ends():
     Z = np.random.default_rng(2).normal(size=(5, 3))
     assert self_expression_residual([Z], np.eye(5)) == 0

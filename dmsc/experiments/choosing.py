@@ -103,5 +103,5 @@ def unit_length(Xs: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def _scale(dataset: Dataset, scale: str) -> list[np.ndarray]:
-    masks: Sequence[np.ndarray | None] = dataset.masks or [None] * dataset.n_views
+    masks: Sequence[np.ndarray | None] = [None] * dataset.n_views if dataset.masks is None else dataset.masks
     return [scale_view(X, scale, mask) for X, mask in zip(dataset.Xs, masks, strict=True)]

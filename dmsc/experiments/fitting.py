@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from ..baselines import ALGORITHMS
+from ..checks import integer
 from ..data import Dataset
-from ..devices import as_tensors, available_memory, resolve_device, seed_everything
+from ..devices import as_tensors, resolve_device, seed_everything
 from ..fusion import PLACES, fusion_plan
 from ..losses import mean_squared_length, repeat_last, weighted_squared_error
 from ..methods import SOLVED_STARTS, Baseline, Method
@@ -25,19 +26,17 @@ from ..self_expression import (
     nearest_neighbors,
     ridge_self_expression,
 )
+from ..solvers.anchored_training import finetune_anchored
 from ..solvers.closed_form import finetune_closed_form
 from ..solvers.scale_path import finetune_scale_path
 from ..spectral import READINGS, Labels
 from ..training import History, finetune, pretrain
 from .autoencoders import load_autoencoders
 from .choosing import settled
+from .memory import check_memory
 from .reader import Clock, Reader, used_views
 
-__all__ = ["Fit", "build_model", "fit_baseline", "fit_network"]
-
-#: Bytes per entry of C that are held at the greatest, mostly in float64 (measured at N = 4000): to read C once, and to
-#: choose a penalty, judge both readings and compare with the raw views.
-BYTES_TO_READ, BYTES_TO_JUDGE = 60, 100
+__all__ = ["Fit", "build_model", "check_data", "fit_baseline", "fit_network"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Fit:
 
     Parameters
     ----------
-    coefficients : array (N, N)
+    coefficients : array (N, N), or (N, m) with anchors
         C.
     labels : dict of str to Labels
         What the asked readings "plain" and "paper" of ``coefficients`` give: labels, affinity, eigenvalues.
@@ -67,6 +66,8 @@ class Fit:
         What the network was trained on.
     pretrain_error : float or None
         Reconstruction error after pre-training, relative to the views' squared norm.
+    anchors : array (m,) or None
+        Indices of the samples that C combines, where it is not all of them.
     chosen : dict
         What took the place of "auto" in the method: ``scale``, ``n_neighbors``.
     """
@@ -82,6 +83,7 @@ class Fit:
     Xs: list[torch.Tensor] | None = None
     masks: list[torch.Tensor] | None = None
     pretrain_error: float | None = None
+    anchors: np.ndarray | None = None
     chosen: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -91,14 +93,17 @@ class Fit:
 
 
 def build_model(dataset: Dataset, method: Method, device: torch.device | str = "cpu") -> SubspaceNetwork:
-    """Build the untrained network that a method describes, for the views it uses of a dataset."""
+    """Build the untrained network that a method describes, for the views it uses of a dataset.
+
+    Anchored coefficients are no part of it.
+    """
     init = method.coefficients_init
     init = 1 / dataset.n_samples if init == "mean" else 0.0 if init in SOLVED_STARTS else float(init)
     shapes = [X.shape[1:] for X in used_views(dataset, method)]
     spatial = method.fusion in PLACES
     return SubspaceNetwork(
         shapes,
-        dataset.n_samples,
+        dataset.n_samples if method.anchors is None else 1,
         method.architecture,
         plan=fusion_plan(method.fusion, len(shapes), len(method.architecture.convolutions)) if spatial else (),
         fusion_function=method.fusion_function,
@@ -128,7 +133,8 @@ def start_coefficients(
     if warm:
         Zs = [torch.nn.functional.normalize(Z) for Z in Zs]
     elif method.loss.relative:
-        sizes = map(mean_squared_length, Zs, latent_masks or [None] * len(Zs))
+        known: Sequence[torch.Tensor | None] = [None] * len(Zs) if latent_masks is None else latent_masks
+        sizes = map(mean_squared_length, Zs, known)
         weights = [v / float(size) for v, size in zip(weights, sizes, strict=True)]
     options: dict[str, Any] = {"weights": weights, "masks": latent_masks}
     if neighbors is not None:
@@ -140,16 +146,14 @@ def start_coefficients(
     model.self_expression.set_coefficients(C)
 
 
-def check_memory(n_samples: int, device: torch.device, readings: Sequence[str]) -> None:
-    """Refuse N x N coefficients that can't fit, before any time is spent on them."""
-    free = available_memory(device)
-    needed = (BYTES_TO_JUDGE if "selected" in readings else BYTES_TO_READ) * n_samples**2
-    if free is not None and needed > free:
-        raise ValueError(
-            f"{n_samples} samples need about {needed / 2**30:.1f} GiB for {n_samples} x {n_samples} coefficients, and "
-            f"{str(device)!r} has {free / 2**30:.1f} GiB free: take fewer samples, or anchors, which need memory "
-            "linear in N (dmsc.solvers.anchors, dmsc.solvers.anchored_training)"
-        )
+def check_data(dataset: Dataset, method: Method) -> None:
+    """Refuse data that a method can't be trained on."""
+    if method.solver == "scale-path" and dataset.masks is not None:
+        raise ValueError("solver='scale-path' needs every view of every sample: use solver='adam' with masks")
+    if method.anchors is not None:
+        if dataset.masks is not None:
+            raise ValueError(f"anchors={method.anchors} need every view of every sample: use anchors=None with masks")
+        integer("anchors", method.anchors, dataset.n_clusters, dataset.n_samples)
 
 
 def fit_network(
@@ -172,9 +176,8 @@ def fit_network(
     ten epochs. ``raw`` adds those of the closed form on the raw views.
     """
     device = resolve_device(device)
-    check_memory(dataset.n_samples, device, readings)
-    if method.solver == "scale-path" and dataset.masks is not None:
-        raise ValueError("solver='scale-path' needs every view of every sample: use solver='adam' with masks")
+    check_data(dataset, method)
+    check_memory(dataset, method, device, readings)
     folder = None if checkpoint_dir is None else Path(checkpoint_dir)
     asked, clock, spent = method, Clock(device), folder and folder / "seconds.txt"  # not .json: those are records
     with clock("setup"):
@@ -185,7 +188,7 @@ def fit_network(
     loop |= {"progress": progress, "schedule": method.schedule, "precision": method.precision}
     with clock("setup"):
         seed_everything(seed)
-        model = build_model(dataset, method, device)
+        model, anchors = build_model(dataset, method, device), reader.anchors
         if method.pretrained is not None:
             load_autoencoders(model, method.pretrained)
         Xs = as_tensors(used_views(dataset, method), device, method.input_scale)
@@ -217,13 +220,18 @@ def fit_network(
     with clock("finetune"):
         if method.coefficients_init in SOLVED_STARTS:
             start_coefficients(model, Xs, method, masks, neighbors)
-        if method.solver == "scale-path":
+        if anchors is not None:
+            options |= {"zero_diagonal": method.zero_diagonal, "seed": seed}
+            second, C = finetune_anchored(model, Xs, anchors, **options)
+        elif method.solver == "scale-path":
             second = finetune_scale_path(model, Xs, batch_size=method.pretrain_batch_size, seed=seed, **options)
         else:
             train = finetune if method.solver == "adam" else finetune_closed_form
             options |= {"correlation": method.correlation, "tolerance": method.finetune_tolerance}
             options |= {"network_learning_rate": method.network_learning_rate}
             second = train(model, Xs, masks=masks, **options)
+    if anchors is None:
+        C = model.self_expression.coefficients
     if "finetune" in earlier:  # trained to the end before
         clock.seconds |= earlier
     elif spent:
@@ -231,17 +239,17 @@ def fit_network(
     histories, trained = {"pretrain": first, "finetune": second}, len(second.get("loss", ()))
     if resume:
         reader.catch_up(trained)
-    labels = reader.read(model.self_expression.coefficients, trained)  # where C lies
+    labels = reader.read(C, trained)  # where C lies
     raw_labels = reader.read_raw() if raw else {}
-    parts = (model.coefficients, labels, reader.candidates, raw_labels, reader.ridge, histories, clock.seconds)
+    found = (C.cpu().numpy(), labels, reader.candidates, raw_labels, reader.ridge, histories, clock.seconds)
     chosen = {name: getattr(method, name) for name in ("scale", "n_neighbors") if getattr(asked, name) == "auto"}
-    return Fit(*parts, model, Xs, masks, pretrain_error, chosen)
+    return Fit(*found, model, Xs, masks, pretrain_error, anchors, chosen)
 
 
 def fit_baseline(dataset: Dataset, method: Baseline, *, seed: int = 0, readings: Sequence[str] = READINGS) -> Fit:
     """Solve a classical method on the raw views, unit rows weighted and put side by side; read labels off its C."""
     device = torch.device("cpu")  # the solvers know nothing else
-    check_memory(dataset.n_samples, device, readings)
+    check_memory(dataset, method, device, readings)
     reader = Reader(dataset, method, seed, readings, Clock(device))
     with reader.clock("solve"):
         weights = repeat_last(method.weights, len(reader.rows))

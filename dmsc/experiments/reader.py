@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +19,9 @@ from ..model import SubspaceNetwork
 from ..paths import replacing, write_text
 from ..selection import Candidate, check_epochs, corrected_consistency, is_degenerate
 from ..self_expression import choose_ridge, ridge_self_expression, unit_rows
+from ..solvers.anchors import anchored_ridge, choose_anchors, read_anchored
 from ..solvers.scale_path import SCALES
-from ..spectral import READINGS, Labels, read_labels
+from ..spectral import READINGS, Labels, Reading, read_labels
 
 __all__ = ["Clock", "Reader", "used_views"]
 
@@ -70,7 +70,8 @@ class Reader:
     dataset, method, seed
         What is fitted.
     readings : sequence of {"plain", "paper", "selected"}
-        What is asked for. "selected" means both others, at ten epochs, each judged without labels.
+        What is asked for. "selected" means both others, at ten epochs, each judged without labels. Of anchored
+        coefficients there is "plain" alone, of the last epoch: the judge compares all samples with each other.
     clock : Clock, optional
         Of the run, with the device where C lies.
     folder : path, optional
@@ -88,6 +89,8 @@ class Reader:
     ):
         self.judging = "selected" in readings
         self.readings = {name: r for name, r in method.readings.items() if self.judging or name in readings}
+        self.n_anchors = method.anchors if isinstance(method, Method) else None
+        self.judging = self.judging and self.n_anchors is None
         self.dataset, self.seed, self.folder = dataset, seed, folder
         self.views = used_views(dataset, method)
         self.epochs: list[int] = []
@@ -108,11 +111,17 @@ class Reader:
         """All of them side by side (N, sum of D)."""
         return np.hstack(self.rows)
 
+    @cached_property
+    def anchors(self) -> np.ndarray | None:
+        """Indices (m,) of the anchors, chosen on the raw views, where the method has some."""
+        return None if self.n_anchors is None else choose_anchors(self.views, self.n_anchors, seed=self.seed)
+
     def choose_ridge(self) -> float:
-        """Return the penalty of the closed form on the raw views, chosen without labels once."""
+        """Return the penalty of the closed form on the raw views, chosen without labels once; on the anchors' alone."""
         if self.ridge is None:
             with self.clock("penalty"):
-                self.ridge = choose_ridge(self.rows)
+                rows = self.rows if self.anchors is None else [X[self.anchors] for X in self.rows]
+                self.ridge = choose_ridge(rows)
         return self.ridge
 
     def __call__(self, epoch: int, terms: dict[str, float], model: SubspaceNetwork) -> None:
@@ -154,7 +163,7 @@ class Reader:
         self.candidates = [c for c in self.candidates if c.epoch != epoch]  # training may end at a checked epoch
         ridge = self.choose_ridge() if self.judging else None
         with self.clock(phase):
-            read = {name: _read(C, self.dataset.n_clusters, r, self.seed) for name, r in self.readings.items()}
+            read = {name: self._labels(C, reading) for name, reading in self.readings.items()}
             for name, found in read.items():
                 consistency = None if ridge is None else corrected_consistency(self.X, found.labels, ridge)
                 collapsed = is_degenerate(found.labels, self.dataset.n_clusters)
@@ -169,14 +178,18 @@ class Reader:
         """Read the closed form on the raw views."""
         ridge = self.choose_ridge()
         with self.clock("raw_baseline"):
-            masks = self.dataset.masks and self.dataset.masks[: len(self.rows)]
-            C = ridge_self_expression(self.rows, ridge, masks=masks).numpy()
-            return {name: _read(C, self.dataset.n_clusters, r, self.seed) for name, r in self.readings.items()}
+            if self.anchors is None:
+                masks = self.dataset.masks and self.dataset.masks[: len(self.rows)]
+                C = ridge_self_expression(self.rows, ridge, masks=masks).numpy()
+            else:
+                C = anchored_ridge(self.rows, self.anchors, ridge, dtype=torch.float32).numpy()
+            return {name: self._labels(C, reading) for name, reading in self.readings.items()}
 
-
-def _read(C: np.ndarray | torch.Tensor, *options: Any) -> Labels:
-    """Read C where it lies, and bring what comes out to the host."""
-    read = read_labels(C, *options)
-    if isinstance(C, torch.Tensor):
-        return Labels(*(None if part is None else part.cpu().numpy() for part in read))
-    return read
+    def _labels(self, C: np.ndarray | torch.Tensor, reading: Reading) -> Labels:
+        """Read C where it lies, and bring what comes out to the host."""
+        if self.n_anchors is not None:
+            return read_anchored(C, self.dataset.n_clusters, seed=self.seed)
+        read = read_labels(C, self.dataset.n_clusters, reading, self.seed)
+        if isinstance(C, torch.Tensor):
+            return Labels(*(None if part is None else part.cpu().numpy() for part in read))
+        return read

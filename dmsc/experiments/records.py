@@ -369,9 +369,12 @@ def check_export(path: str | Path) -> Path:
     return Path(path)
 
 
-def save_coefficients(path: str | Path, C: np.ndarray, labels: np.ndarray | None = None) -> None:
-    """Export coefficients: ``.mat`` with the listing's name ``Z``, or ``.npz`` with ``coefficients``."""
-    extra: dict[str, Any] = {} if labels is None else {"labels": labels}
+def save_coefficients(path: str | Path, C: np.ndarray, labels: np.ndarray | None = None, **extra: Any) -> None:
+    """Export coefficients: ``.mat`` with the listing's name ``Z``, or ``.npz`` with ``coefficients``.
+
+    ``labels``, and other arrays by their names, such as ``anchors``, go with them.
+    """
+    extra |= {} if labels is None else {"labels": labels}
     with replacing(check_export(path)) as temporary:
         if temporary.suffix == ".mat":
             scipy.io.savemat(temporary, {"Z": C, **extra}, do_compression=True)

@@ -40,6 +40,8 @@ PARTS = {
     "loss": LossWeights,
     "reading": Reading,
 }
+#: What a record has in the place of a rule where there was no choice.
+NO_CHOICE = "none: anchored coefficients have the plain reading of the last epoch alone"
 
 
 @dataclass(frozen=True)
@@ -50,17 +52,20 @@ class Experiment:
     ----------
     record : dict
         The JSON record: configuration, environment, times, metrics.
-    coefficients : array (N, N)
+    coefficients : array (N, N), or (N, m) with anchors
         C after fine-tuning.
     labels : dict of arrays (N,)
         ``plain`` and ``paper``: the two readings of C. ``selected``: what the label-free rule of `dmsc.selection`
-        chooses among all checked epochs and both readings.
+        chooses among all checked epochs and both readings. With anchors, ``plain`` is the only reading, and
+        ``selected`` the same.
     affinities : dict of arrays (N, N)
-        W of ``plain`` and ``paper``.
+        W of ``plain`` and ``paper``; none with anchors.
     histories : dict
         ``pretrain`` and ``finetune``: full loss histories; empty for a baseline.
     model : SubspaceNetwork or None
         The trained network.
+    anchors : array (m,) or None
+        Indices of the samples that C combines, where it is not all of them.
     """
 
     record: dict
@@ -69,6 +74,7 @@ class Experiment:
     affinities: dict[str, np.ndarray]
     histories: dict[str, History]
     model: SubspaceNetwork | None
+    anchors: np.ndarray | None = None
 
 
 def run_experiment(
@@ -137,9 +143,10 @@ def run_experiment(
             config=training_config(config),
             progress=progress,
         )
-    for sign in warning_signs(fit.coefficients, used_views(dataset, method), dataset.n_clusters):
-        warnings.warn(sign, stacklevel=2)
-    chosen = select(fit.candidates)
+    if fit.anchors is None:
+        for sign in warning_signs(fit.coefficients, used_views(dataset, method), dataset.n_clusters):
+            warnings.warn(sign, stacklevel=2)
+    chosen = select(fit.candidates) if fit.anchors is None else fit.candidates[-1]
     scores: dict[str, dict] = {name: _scores(dataset, labels) for name, labels in fit.labels.items()}
     scores["selected"] = _score(dataset, chosen.labels)
     record = {
@@ -150,7 +157,7 @@ def run_experiment(
         "environment": began_in,
         "resumed": resume,
         "selection": {
-            "rule": RULE,
+            "rule": RULE if fit.anchors is None else NO_CHOICE,
             "epoch": chosen.epoch,
             "reading": chosen.reading,
             "ridge": fit.ridge,
@@ -165,8 +172,8 @@ def run_experiment(
     record["seconds"] = {phase: round(value, 3) for phase, value in fit.seconds.items()}
     record["peak_memory_mb"] = peak_memory_mb(device)
     labels = {name: read.labels for name, read in fit.labels.items()} | {"selected": chosen.labels}
-    affinities = {name: read.affinity for name, read in fit.labels.items()}
-    return Experiment(record, fit.coefficients, labels, affinities, fit.histories, fit.model)
+    affinities = {name: read.affinity for name, read in fit.labels.items() if read.affinity is not None}
+    return Experiment(record, fit.coefficients, labels, affinities, fit.histories, fit.model, fit.anchors)
 
 
 def _short(value: Any) -> str:
@@ -179,7 +186,7 @@ def _network_record(dataset: Dataset, method: Method, fit: Fit, scores: dict) ->
     raw = {name: _scores(dataset, labels) for name, labels in fit.raw.items()}
     with torch.no_grad():
         Zs = [Z.cpu().numpy() for Z in fit.model.encode(fit.Xs, fit.masks)]
-    residual = metrics.self_expression_residual(Zs, fit.coefficients)
+    residual = metrics.self_expression_residual(Zs, fit.coefficients, anchors=fit.anchors)
     second = fit.histories["finetune"]
     return {
         "finetune_epochs_of_paper": method.paper_epochs,

@@ -35,7 +35,7 @@ from ..data.dataset import Dataset, load_dataset
 from ..methods import Baseline, Method
 from ..paths import ROOT
 from ..presets import BASELINES, METHODS, preset
-from .fitting import build_model
+from .fitting import build_model, check_data
 from .records import check_study_name
 from .run import describe, run_name, training_config
 
@@ -143,6 +143,9 @@ class _Reader:
                 with _at(where["corruptions"]):
                     dataset = corrupt(whole, **{"seed": seed, **corruption})
                 for method, own in methods:
+                    if isinstance(method, Method):
+                        with _at(f"{method.name} on {name}"):
+                            check_data(dataset, method)
                     config = describe(dataset, method, seed)
                     yield PlannedRun(run_name(config), config, whole, corruption, method, own, seed)
 

@@ -364,7 +364,8 @@ def metrics_text(record: dict) -> str:
                 lines.append(f"{system:>8} {reading:>8}  {'  '.join(values)}")
     if chosen := record["selection"]:
         epoch = f" after epoch {chosen['epoch']}" if chosen["epoch"] else ""
-        lines.append(f"selected without labels: the {chosen['reading']} reading{epoch}")
+        how = "selected without labels" if len(chosen["candidates"]) > 1 else "the only choice"
+        lines.append(f"{how}: the {chosen['reading']} reading{epoch}")
     seconds = "  ".join(f"{phase} {value:.1f} s" for phase, value in record["seconds"].items())
     lines.append(f"{seconds}  on {record['device']}, peak memory {record['peak_memory_mb']:.0f} MB")
     if record["shorter_than_paper"]:

@@ -140,7 +140,7 @@ def show_selection(record: dict) -> Figure:
     for ax, (key, title) in zip(axes[0], titles.items(), strict=True):
         for reading, color, marker in zip(("plain", "paper"), colors(2), "os", strict=True):
             of_reading = candidates[candidates["reading"] == reading].set_index("epoch")
-            seen = of_reading[key] if key in of_reading else pd.Series(dtype=float)  # data without labels have no ACC
+            seen = of_reading.get(key, pd.Series()).astype(float)  # no labels, no ACC
             ax.plot(seen.index, seen, color=color, marker=marker, markersize=4, label=READINGS[reading])
             if reading == selection["reading"] and len(seen):
                 ax.plot(selection["epoch"], seen[selection["epoch"]], "k*", markersize=14, zorder=0, label="chosen")

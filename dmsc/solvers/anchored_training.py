@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from ..checks import integer
-from ..losses import LossWeights, repeat_last, weighted_squared_error
+from ..losses import LossWeights, mean_squared_length, repeat_last, weighted_squared_error
 from ..model import SubspaceNetwork
 from ..training import History, batches, check_views, make_optimizer, train_epochs
 from .anchors import AnchorSolver, check_anchors, own_anchor
@@ -86,7 +86,6 @@ def finetune_anchored(
     device = Xs[0].device
     anchors = check_anchors(anchors, n_samples).to(device)
     own = own_anchor(anchors, n_samples) if zero_diagonal else None
-    latent_weights = repeat_last(weights.self_expression, model.n_latents)  # v_l
     optimizer = make_optimizer(model.autoencoder_parameters(), learning_rate)
     order = torch.Generator().manual_seed(seed)
 
@@ -94,10 +93,13 @@ def finetune_anchored(
         batch = [X[rows] for X in Xs]
         As, Zs = ([Z.to(Xs[0].dtype) for Z in model.encode(part)] for part in ([X[anchors] for X in Xs], batch))
         with torch.autocast(device.type, enabled=False):  # whatever the precision of encoders and decoders
+            latent_weights = _latent_weights(As, weights)
             C = AnchorSolver(As, ridge, latent_weights)(Zs, None if own is None else own[rows])  # (n, m)
             Zs_hat = [C @ A for A in As]
         return {
-            "reconstruction": weighted_squared_error(batch, model.decode(Zs_hat), weights.reconstruction),
+            "reconstruction": weighted_squared_error(
+                batch, model.decode(Zs_hat), weights.reconstruction, relative=weights.relative
+            ),
             "regularization": weights.lambda_regularization * C.square().sum(),
             "self_expression": weights.lambda_self_expression * weighted_squared_error(Zs, Zs_hat, latent_weights),
         }
@@ -114,7 +116,15 @@ def finetune_anchored(
         return {**totals, "loss": sum(totals.values())}  # type: ignore[dict-item]
 
     history = train_epochs("finetune", model, optimizer, epoch_step, epochs, generator=order, **loop)
+    with torch.no_grad():
+        latent_weights = _latent_weights(model.encode([X[anchors] for X in Xs]), weights)
     return history, anchored_coefficients(model, Xs, anchors, ridge, latent_weights, zero_diagonal, batch_size)
+
+
+def _latent_weights(As: Sequence[torch.Tensor], weights: LossWeights) -> list[float]:
+    """Return v_l, relative to the anchors' mean squared length where the weights are; no gradient goes through it."""
+    given = repeat_last(weights.self_expression, len(As))
+    return [v / float(mean_squared_length(A)) for v, A in zip(given, As, strict=True)] if weights.relative else given
 
 
 @torch.no_grad()

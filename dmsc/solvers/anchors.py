@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from ..checks import SEED_LIMIT, integer, one_of, positive_number
 from ..self_expression import gram_inverse, unit_rows
-from ..spectral import kmeans_labels
+from ..spectral import Labels, kmeans_labels
 
 __all__ = [
     "AnchorSolver",
@@ -33,6 +33,7 @@ __all__ = [
     "check_anchors",
     "choose_anchors",
     "own_anchor",
+    "read_anchored",
     "threshold_rows",
 ]
 
@@ -289,6 +290,12 @@ def anchored_embedding(C: np.ndarray | torch.Tensor, n_components: int) -> tuple
     """
     C = _coefficients(C)
     n_components = integer("n_components", n_components, 1, min(C.shape))
+    eigenvalues, F = _eigenvectors(C, n_components)
+    return eigenvalues[:n_components], F
+
+
+def _eigenvectors(C: torch.Tensor, n_components: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return all eigenvalues (m,) and the embedding (N, k) of `anchored_embedding`."""
     columns = _column_scale(C)
 
     def scaled(block: torch.Tensor) -> torch.Tensor:
@@ -299,9 +306,10 @@ def anchored_embedding(C: np.ndarray | torch.Tensor, n_components: int) -> tuple
     for block in C.split(BLOCK):
         S = scaled(block)
         gram.addmm_(S.T, S)
-    squares, V = (found.flip(-1)[..., :n_components] for found in torch.linalg.eigh(gram))  # sigma^2, descending
-    rank = squares > len(columns) * torch.finfo(torch.float64).eps
-    V = torch.where(rank, V / squares.clamp_min(0).sqrt().where(rank, torch.ones_like(squares)), 0)
+    squares, V = (found.flip(-1) for found in torch.linalg.eigh(gram))  # sigma^2, descending
+    leading, V = squares[:n_components], V[:, :n_components]
+    rank = leading > len(columns) * torch.finfo(torch.float64).eps
+    V = torch.where(rank, V / leading.clamp_min(0).sqrt().where(rank, torch.ones_like(leading)), 0)
     F = C.new_empty(len(C), n_components, dtype=torch.float64)  # (N, k), left singular vectors
     for rows, block in zip(F.split(BLOCK), C.split(BLOCK), strict=True):
         torch.mm(scaled(block), V, out=rows)  # small results between large temporaries would fragment the heap
@@ -314,6 +322,17 @@ def anchored_embedding(C: np.ndarray | torch.Tensor, n_components: int) -> tuple
 def anchored_clustering(
     C: np.ndarray | torch.Tensor, n_clusters: int, *, ratio: float = 1.0, seed: int = 0
 ) -> np.ndarray:
+    """Return the labels (N,), int64, of `read_anchored`.
+
+    Parameters
+    ----------
+    C, n_clusters, ratio, seed
+        As there.
+    """
+    return read_anchored(C, n_clusters, ratio=ratio, seed=seed).labels
+
+
+def read_anchored(C: np.ndarray | torch.Tensor, n_clusters: int, *, ratio: float = 1.0, seed: int = 0) -> Labels:
     """Read clusters off anchored coefficients: `anchored_embedding`, then k-means.
 
     Parameters
@@ -329,18 +348,24 @@ def anchored_clustering(
 
     Returns
     -------
-    array (N,), int64, values in 0..K-1
+    Labels
+        Arrays. The affinity is None: it is never made. Eigenvalues are None where K = m.
     """
     C = threshold_rows(C, ratio) if ratio != 1 else C
     n_clusters = integer("n_clusters", n_clusters, 1, min(_coefficients(C).shape))
     seed = integer("seed", seed, 0, SEED_LIMIT)
-    _, F = anchored_embedding(C, n_clusters)
+    eigenvalues, F = _eigenvectors(_coefficients(C), n_clusters)
+    labels = _labels_of_rows(F, n_clusters, seed).astype(np.int64)
+    return Labels(labels, None, eigenvalues[: n_clusters + 1] if n_clusters < len(eigenvalues) else None)
+
+
+def _labels_of_rows(F: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
     if len(F) <= KMEANS_LIMIT:
-        return kmeans_labels(F, n_clusters, seed).astype(np.int64)
+        return kmeans_labels(F, n_clusters, seed)
     seen = F[np.sort(np.random.default_rng(seed).choice(len(F), KMEANS_LIMIT, replace=False))]
     labels = kmeans_labels(seen, n_clusters, seed)
     centers = np.stack([seen[labels == k].mean(0) for k in np.unique(labels)])
-    return pairwise_distances_argmin(F, centers).astype(np.int64)
+    return pairwise_distances_argmin(F, centers)
 
 
 def as_tensor(array: np.ndarray | torch.Tensor) -> torch.Tensor:

@@ -12,8 +12,8 @@ from bad_input import one_clear_error
 import dmsc
 from dmsc.baselines import ALGORITHMS
 from dmsc.data.corruption import corrupt
-from dmsc.devices import as_tensors
-from dmsc.experiments import fitting, reader
+from dmsc.devices import as_tensors, seed_everything
+from dmsc.experiments import fitting, memory, reader
 from dmsc.experiments.fitting import build_model, fit_baseline, fit_network, start_coefficients
 from dmsc.experiments.reader import used_views
 from dmsc.experiments.run import run_experiment
@@ -21,7 +21,10 @@ from dmsc.metrics import clustering_accuracy
 from dmsc.presets import BASELINES, METHODS, preset
 from dmsc.selection import corrected_consistency
 from dmsc.self_expression import choose_ridge, raw_self_expression, ridge_self_expression, unit_rows
+from dmsc.solvers.anchored_training import finetune_anchored
+from dmsc.solvers.anchors import anchored_clustering, anchored_ridge, choose_anchors
 from dmsc.spectral import PLAIN, read_labels
+from dmsc.training import pretrain
 
 SHORT = {"pretrain_epochs": 4, "finetune_epochs": 20, "coefficients_init": "closed-form", "dim": 2, "alpha": 2.0}
 
@@ -290,30 +293,21 @@ def test_a_network_of_one_view_takes_samples_that_lack_it(data):
 @pytest.mark.parametrize("kind", ["network", "baseline", "run of a network", "run of a baseline", "estimator"])
 def test_memory_that_cannot_be_had_is_said_before_training(data, method, calls, kind, monkeypatch):
     asked = []
-    monkeypatch.setattr(fitting, "available_memory", lambda device: asked.append(device) or 2**16)
+    monkeypatch.setattr(memory, "available_memory", lambda device: asked.append(device) or 2**16)
     monkeypatch.setattr(fitting, "SubspaceNetwork", None)  # not even C is made
     fits = {
         "network": lambda: fit_network(data, method),
         "baseline": lambda: fit_baseline(data, BASELINES["lrr"]),
         "run of a network": lambda: run_experiment(data, method, device="cpu"),
         "run of a baseline": lambda: run_experiment(data, BASELINES["lrr"]),
-        "estimator": lambda: dmsc.DSC(3, device="cpu").fit(data.Xs[0]),
+        "estimator": lambda: dmsc.DSC(3, anchors=None, device="cpu").fit(data.Xs[0]),
     }
     one_clear_error(fits[kind], ValueError, ("60 samples", "GiB", "anchors", "'cpu'"))
     assert asked == [torch.device("cpu")] and not calls
 
 
-def test_how_many_gib_are_said():
-    """For real: 60 to 100 bytes for each of 200 000 x 200 000 coefficients, which no machine for tests has."""
-    data = dmsc.Dataset("large", [np.ones((200_000, 2))], n_clusters=2)
-    with pytest.raises(ValueError) as caught:
-        run_experiment(data, preset("dsc-l2", "large", 2), device="cpu")
-    gib = float(str(caught.value).split(" GiB")[0].split()[-1])
-    assert 20 * 4e10 / 2**30 < gib < 200 * 4e10 / 2**30
-
-
 def test_memory_that_is_not_known_is_no_obstacle(data, method, monkeypatch):
-    monkeypatch.setattr(fitting, "available_memory", lambda device: None)
+    monkeypatch.setattr(memory, "available_memory", lambda device: None)
     assert math.isfinite(fit_network(data, method, readings=(), progress=False).pretrain_error)
 
 
@@ -321,4 +315,41 @@ def test_a_scale_path_with_missing_views_is_refused_before_training(data, method
     gappy = corrupt(data, missing=0.4)
     path = preset("affinity", "synthetic", 3, solver="scale-path")
     one_clear_error(lambda: fit_network(gappy, path), ValueError, ("scale-path", "every view"))
+    assert not calls
+
+
+def test_an_anchored_fit_is_that_of_its_solver(data):
+    """Anchors are chosen on the raw views, C is trained against them, and the raw views are solved against them too."""
+    method = preset("affinity", "synthetic", 3, anchors=20, zero_diagonal=True, **{**SHORT, "coefficients_init": 1e-4})
+    fit = fit_network(data, method, seed=4, raw=True, progress=False)
+    assert np.array_equal(fit.anchors, choose_anchors(data.Xs, 20, seed=4))
+    seed_everything(4)
+    Xs, model = as_tensors(data.Xs), build_model(data, method)
+    options = {"learning_rate": 1e-3, "seed": 4, "progress": False}
+    pretrain(model, Xs, epochs=4, batch_size=100, weights=method.loss.reconstruction, **options)
+    history, C = finetune_anchored(model, Xs, fit.anchors, epochs=20, weights=method.loss, **options)
+    assert fit.histories["finetune"] == history and fit.epochs == 20
+    assert np.array_equal(fit.coefficients, C.numpy()) and not fit.coefficients[fit.anchors, range(20)].any()
+    rows = unit_rows(data.Xs)
+    assert fit.ridge == choose_ridge([X[fit.anchors] for X in rows])
+    raw = anchored_ridge(rows, fit.anchors, fit.ridge)
+    for found, expected in ((fit.labels, C), (fit.raw, raw)):
+        assert found.keys() == {"plain"} and found["plain"].affinity is None
+        assert np.array_equal(found["plain"].labels, anchored_clustering(expected, 3, seed=4))
+        assert clustering_accuracy(data.y, found["plain"].labels) > 0.9
+    (only,) = fit.candidates
+    assert (only.epoch, only.reading, only.consistency) == (20, "plain", None)
+
+
+@pytest.mark.parametrize(
+    ("anchors", "missing", "words"),
+    [
+        (61, 0, ("anchors", "from 3 to 60", "got 61")),
+        (2, 0, ("anchors", "from 3 to 60", "got 2")),
+        (20, 0.4, ("anchors=20", "every view", "anchors=None")),
+    ],
+)
+def test_data_that_anchors_do_not_fit_are_refused_before_training(data, calls, anchors, missing, words):
+    method = preset("affinity", "synthetic", 3, anchors=anchors)
+    one_clear_error(lambda: fit_network(corrupt(data, missing=missing), method), ValueError, words)
     assert not calls

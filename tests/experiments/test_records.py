@@ -245,6 +245,9 @@ def test_coefficients_export(tmp_path):
     C, labels = np.eye(3), np.array([0, 1, 1])
     save_coefficients(tmp_path / "commonZ.mat", C, labels)
     save_coefficients(tmp_path / "commonZ.npz", C)
+    save_coefficients(tmp_path / "anchored.npz", C[:, :2], labels, anchors=np.array([0, 2]))
+    assert np.load(tmp_path / "anchored.npz")["anchors"].tolist() == [0, 2]
+    (tmp_path / "anchored.npz").unlink()
     assert np.array_equal(scipy.io.loadmat(tmp_path / "commonZ.mat")["Z"], C)
     assert np.array_equal(np.load(tmp_path / "commonZ.npz", allow_pickle=False)["coefficients"], C)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["commonZ.mat", "commonZ.npz"]

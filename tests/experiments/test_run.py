@@ -14,8 +14,10 @@ from dmsc.correlation import Correlation
 from dmsc.data import load_dataset
 from dmsc.experiments import fitting, reader
 from dmsc.experiments import run as experiment
+from dmsc.experiments.records import load_records, save_record
 from dmsc.experiments.run import describe, run_experiment, run_id, run_name, training_config
-from dmsc.experiments.tables import committed_records
+from dmsc.experiments.tables import committed_records, family_table, markdown_table, metrics_text, summarize
+from dmsc.fusion import PLACES
 from dmsc.methods import Baseline, Method
 from dmsc.networks import Architecture, Conv
 from dmsc.presets import BASELINES, METHODS, override, preset
@@ -161,6 +163,62 @@ def test_every_baseline_runs_from_data_to_record(name, data):
     assert record["config"]["method"]["algorithm"] == name
 
 
+ANCHORED = {"pretrain_epochs": 10, "finetune_epochs": 6, "anchors": 20}
+
+
+@pytest.mark.parametrize("name", ["dsc-l2", "affinity"])
+def test_an_anchored_run_has_labels_and_a_record_that_tables_take(name, tmp_path):
+    data = dmsc.load_dataset("synthetic", n_samples=120, n_clusters=3, subspace_dim=2, ambient_dim=20, noise=0.0)
+    method = preset(name, "synthetic", 3, activation="none", **ANCHORED)
+    found = run_experiment(data, method, device="cpu", progress=False)
+    assert found.coefficients.shape == (120, 20) and found.anchors.shape == (20,) and found.affinities == {}
+    assert np.array_equal(found.labels["selected"], found.labels["plain"]) and "paper" not in found.labels
+    save_record(found.record, tmp_path / "run.json")
+    (record,) = load_records(tmp_path)
+    assert record["run"] == run_id(data, method, 0)
+    network, raw = record["metrics"]["network"], record["metrics"]["raw"]
+    assert network["plain"]["acc"] == network["selected"]["acc"] == raw["plain"]["acc"] == 1.0
+    assert network["plain"]["eigengap"] > 0 and network.keys() == {"plain", "selected"}
+    assert record["selection"]["rule"].startswith("none") and len(record["selection"]["candidates"]) == 1
+    assert (record["selection"]["epoch"], record["selection"]["reading"]) == (6, "plain")
+    assert 0 < record["label_free"]["self_expression_residual"] < 0.5
+    row = summarize([record])[0]
+    assert row["plain_acc"] == row["raw_plain_acc"] == 1.0 and np.isnan(row["paper_acc"])
+    for table in (markdown_table, family_table):
+        assert "100.0" in table([record])
+    assert "the only choice: the plain reading after epoch 6" in metrics_text(record)
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.fusion in PLACES])
+def test_spatial_fusion_has_anchors_too(name):
+    data = dmsc.load_dataset("digits", n_per_class=3)
+    found = run_experiment(data, preset(name, "digits", 10, **ANCHORED), device="cpu", progress=False)
+    assert found.coefficients.shape == (30, 20) and len(found.histories["finetune"]["loss"]) == 6
+
+
+@pytest.mark.parametrize("epochs", [0, 4, 6])
+def test_an_interrupted_anchored_run_goes_on_as_if_nothing_had_happened(data, tmp_path, monkeypatch, epochs):
+    """Killed after so many of its six epochs of fine-tuning."""
+    method = preset("affinity", "synthetic", 3, **ANCHORED)
+    options = {"device": "cpu", "progress": False, "checkpoint_every": 2}
+    expected = run_experiment(data, method, **options)
+    with monkeypatch.context() as patch:
+        whole = fitting.finetune_anchored
+
+        def killed(*given, **settings):
+            whole(*given, **{**settings, "epochs": epochs})
+            raise KeyboardInterrupt
+
+        patch.setattr(fitting, "finetune_anchored", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_experiment(data, method, checkpoint_dir=tmp_path, **options)
+    found = run_experiment(data, method, checkpoint_dir=tmp_path, resume=True, **options)
+    assert found.record["resumed"] and found.histories == expected.histories
+    assert np.array_equal(found.coefficients, expected.coefficients)
+    for part in ("metrics", "selection", "label_free"):
+        assert found.record[part] == expected.record[part]
+
+
 def test_affinity_fusion_of_one_view_is_dsc():
     data = dmsc.load_dataset("digits", n_per_class=3)
     image = dmsc.Dataset("digits", data.Xs[:1], data.y, data.view_names[:1])
@@ -247,6 +305,7 @@ CHANGES = {
     "precision": "bf16",
     "paper_epochs": 7,
     "correlation": Correlation(),
+    "anchors": 7,
 }
 
 

@@ -158,6 +158,7 @@ BAD = {
         ["datasets.synthetic.seeds", "True"],
     ),
     "a name where a list belongs": (variant(methods="kmeans"), ["methods", "list", "'kmeans'"]),
+    "anchors": (variant(settings={"anchors": 25}), ["dsc-l2 on synthetic", "anchors", "got 25"]),
     "unknown corruption": (variant(corruptions=[{"mising": 0.1}]), ["corruptions", "'mising'", "'missing'"]),
     "rate of a corruption": (variant(corruptions=[{"missing": 0.9}]), ["corruptions", "missing", "0.9"]),
     "no methods": (variant(methods=[]), ["no run"]),

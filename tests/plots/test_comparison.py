@@ -170,6 +170,12 @@ def test_selection_stars_the_choice_in_both_panels():
     np.testing.assert_allclose(middle.lines[0].get_ydata(), [0.01, 0.02, 0.03])
 
 
+def test_an_anchored_run_without_a_choice_has_one_point_to_draw():
+    only = {"epoch": 5, "reading": "plain", "consistency": None, "eigengap": 0.1, "acc": 0.9}
+    axes = cp.show_selection({"selection": {"epoch": 5, "reading": "plain", "candidates": [only]}}).axes
+    assert [ax.lines[0].get_ydata().tolist() for ax in axes[1:]] == [[0.1], [0.9]]
+
+
 def record(method, dataset="digits", epochs=50, layers=2):
     network = {"architecture": {"layers": layers}, "pretrain_epochs": 10, "finetune_epochs": epochs}
     return {"config": {"dataset": dataset, "method": {"name": method, **({} if method in BASELINES else network)}}}

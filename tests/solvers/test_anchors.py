@@ -17,6 +17,7 @@ from dmsc.solvers.anchors import (
     anchored_embedding,
     anchored_ridge,
     choose_anchors,
+    read_anchored,
     threshold_rows,
 )
 from dmsc.spectral import threshold_coefficients
@@ -114,6 +115,14 @@ def test_embedding_is_that_of_the_normalized_affinity(monkeypatch):
     np.testing.assert_allclose(eigenvalues, values[:4], atol=1e-12)
     expected = vectors[:, :4] * np.sign(vectors[np.abs(vectors[:, :4]).argmax(0), range(4)])
     np.testing.assert_allclose(embedding, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-9)
+
+
+def test_labels_come_with_the_eigenvalues_of_their_embedding():
+    read = read_anchored(C, 3, seed=2)
+    assert np.array_equal(read.labels, anchored_clustering(C, 3, seed=2)) and read.affinity is None
+    np.testing.assert_allclose(read.eigenvalues, anchored_embedding(C, 4)[0])
+    assert read.eigengap == pytest.approx(read.eigenvalues[3] - read.eigenvalues[2])
+    assert read_anchored(C, 5).eigengap is None  # as many as anchors
 
 
 def test_rows_and_columns_of_zeros_do_no_harm():

@@ -1,0 +1,61 @@
+"""What a run needs of a device's memory, looked at before any time is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ..data import Dataset
+from ..devices import available_memory
+from ..methods import Baseline, Method
+from .reader import used_views
+
+__all__ = ["ANCHORS", "DENSE_LIMIT", "auto_anchors", "bytes_needed", "check_memory"]
+
+#: Where estimators go over to anchors by themselves: above so many samples, to so many anchors. A step costs m³, and
+#: 500 anchors served the 10 000 digits of MNIST no worse than all samples did (results/benchmarks/mnist_full.json).
+DENSE_LIMIT, ANCHORS = 10_000, 500
+#: Bytes per entry of C (N, N) that are held at the greatest, mostly in float64 (measured at N = 4000): to read C once,
+#: and to choose a penalty, judge both readings and compare with the raw views.
+BYTES_TO_READ, BYTES_TO_JUDGE = 60, 100
+
+WAY_OUT = f"a network with anchors={ANCHORS} ('dmsc run --set anchors={ANCHORS}'), whose memory is linear in N"
+
+
+def bytes_needed(dataset: Dataset, method: Method | Baseline, readings: Sequence[str]) -> int:
+    """Return about how many bytes a run holds at the greatest, beside the views themselves.
+
+    With C (N, N) it is 60 N², or 100 N² for a choice without labels and all that goes with it. With m anchors and D
+    values per sample it is linear in N (measured for N to 40 000, D from 60 to 2048, m to 400):
+
+        24 N D  +  20 N m  +  100 m²  +  100 (m + 500) D
+
+    for the views on the device, their latents, their reconstructions and their unit rows; for C, its float64 copy and
+    that of the raw views; for the anchors' Gram matrix with its inverse and gradients; for a step of training.
+    """
+    N = dataset.n_samples
+    m = method.anchors if isinstance(method, Method) else None
+    if m is None:
+        return (BYTES_TO_JUDGE if "selected" in readings else BYTES_TO_READ) * N**2
+    D = sum(X[0].size for X in used_views(dataset, method))
+    return 24 * N * D + 20 * N * m + 100 * m**2 + 100 * (m + 500) * D
+
+
+def check_memory(dataset: Dataset, method: Method | Baseline, device: torch.device, readings: Sequence[str]) -> None:
+    """Refuse a run that can't fit, before any time is spent on it."""
+    free, needed = available_memory(device), bytes_needed(dataset, method, readings)
+    if free is None or needed <= free:
+        return
+    N, m = dataset.n_samples, getattr(method, "anchors", None)
+    raise ValueError(
+        f"{N} samples need about {needed / 2**30:.1f} GiB for {N} x {m or N} coefficients, and {str(device)!r} has "
+        f"{free / 2**30:.1f} GiB free: take fewer samples, or " + ("fewer anchors" if m else WAY_OUT)
+    )
+
+
+def auto_anchors(dataset: Dataset, method: Method, device: torch.device, readings: Sequence[str]) -> int | None:
+    """Return the number of anchors that a size asks for: above 10 000 samples, or where C (N, N) doesn't fit, 500."""
+    free = available_memory(device)
+    fits = free is None or bytes_needed(dataset, method, readings) <= free
+    return None if fits and dataset.n_samples <= DENSE_LIMIT else min(ANCHORS, dataset.n_samples)

@@ -1,0 +1,70 @@
+"""How much memory a run needs, and where anchors take the place of all samples."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from bad_input import one_clear_error
+
+import dmsc
+from dmsc.experiments import memory as module
+from dmsc.experiments.memory import ANCHORS, DENSE_LIMIT, auto_anchors, bytes_needed, check_memory
+from dmsc.presets import BASELINES, preset
+
+CPU = torch.device("cpu")
+
+
+def data(n_samples, n_features=10):
+    return SimpleNamespace(n_samples=n_samples, Xs=[np.broadcast_to(np.float32(0), (n_samples, n_features))] * 2)
+
+
+def affinity(**settings):
+    return preset("affinity", "mine", 3, **settings)
+
+
+def test_all_samples_need_a_square_and_anchors_a_line():
+    for readings, each in ((("plain",), 60), (("selected",), 100)):
+        for method in (affinity(), BASELINES["ssc"]):
+            assert bytes_needed(data(1000), method, readings) == each * 1000**2
+    per_sample = [
+        bytes_needed(data(2 * N), affinity(anchors=100), ()) - bytes_needed(data(N), affinity(anchors=100), ())
+        for N in (1000, 2000)
+    ]
+    assert per_sample[1] == 2 * per_sample[0] == 2000 * (24 * 20 + 20 * 100)
+    alone = preset("dsc-l2", "mine", 3, anchors=100)  # one of the two views
+    assert bytes_needed(data(1000), alone, ()) < bytes_needed(data(1000), affinity(anchors=100), ())
+    assert bytes_needed(data(20_000, 1024), affinity(anchors=500), ()) < 2 * 2**30
+
+
+def test_what_does_not_fit_is_refused_with_the_way_out(monkeypatch):
+    monkeypatch.setattr(module, "available_memory", lambda device: 2**30)
+    check_memory(data(20_000), affinity(anchors=500), CPU, ("plain",))
+    way_out = ("20000 samples", "GiB", "20000 x 20000", "'cpu'", f"--set anchors={ANCHORS}")
+    one_clear_error(lambda: check_memory(data(20_000), affinity(), CPU, ("plain",)), ValueError, way_out)
+    fewer = ("10000000 samples", "10000000 x 500", "fewer anchors")
+    one_clear_error(lambda: check_memory(data(10**7), affinity(anchors=500), CPU, ("plain",)), ValueError, fewer)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "free", "expected"),
+    [
+        (DENSE_LIMIT, None, None),
+        (DENSE_LIMIT + 1, None, ANCHORS),
+        (DENSE_LIMIT, 60 * DENSE_LIMIT**2, None),
+        (DENSE_LIMIT, 60 * DENSE_LIMIT**2 - 1, ANCHORS),
+        (100, 1000, 100),
+    ],
+)
+def test_anchors_take_over_above_a_size_and_where_memory_ends(n_samples, free, expected, monkeypatch):
+    monkeypatch.setattr(module, "available_memory", lambda device: free)
+    assert auto_anchors(data(n_samples), affinity(), CPU, ("plain",)) == expected
+
+
+def test_how_many_gib_are_said():
+    """For real: 60 to 100 bytes for each of 200 000 x 200 000 coefficients, which no machine for tests has."""
+    large = dmsc.Dataset("large", [np.ones((200_000, 2))], n_clusters=2)
+    with pytest.raises(ValueError) as caught:
+        dmsc.run_experiment(large, preset("dsc-l2", "large", 2), device="cpu")
+    gib = float(str(caught.value).split(" GiB")[0].split()[-1])
+    assert 20 * 4e10 / 2**30 < gib < 200 * 4e10 / 2**30
