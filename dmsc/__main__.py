@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import os
 import re
 import sys
@@ -31,7 +30,7 @@ from .experiments.records import (
     save_record,
 )
 from .experiments.run import run_experiment, run_id
-from .experiments.studies import read_study
+from .experiments.studies import parse_settings, read_study
 from .experiments.sweep import sweep
 from .pages import running
 from .paths import write_text
@@ -46,21 +45,6 @@ LAYOUTS = {
 #: What may go wrong without being a fault of this package: one line, no traceback. And what PyTorch has no class for.
 EXPECTED = (ValueError, TypeError, OSError, ImportError, MemoryError, torch.OutOfMemoryError, torch.linalg.LinAlgError)
 LACKING = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
-WORDS = {"null": None, "true": True, "false": False}  # as study files and records have them
-
-
-def parse_settings(pairs: list[str]) -> dict:
-    """Turn `name=value` strings into a dict; values are Python literals, words of study files, or plain strings."""
-    settings = {}
-    for pair in pairs:
-        name, separator, text = pair.partition("=")
-        if not separator or not name:
-            raise ValueError(f"settings are given as name=value, got {pair!r}")
-        try:
-            settings[name] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            settings[name] = WORDS.get(text, text)
-    return settings
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from numbers import Real
+from typing import Any, TypeVar
 
 from .checks import integer, one_of, positive_number
 from .correlation import Correlation
@@ -15,7 +18,7 @@ from .scaling import SCALES
 from .spectral import PLAIN, Reading
 from .training import SCHEDULES, WAYS
 
-__all__ = ["FUSIONS", "SOLVED_STARTS", "SOLVERS", "Baseline", "Method"]
+__all__ = ["FUSIONS", "SOLVED_STARTS", "SOLVERS", "Baseline", "Method", "closest", "override"]
 
 #: Where views meet: never ("none": the first view alone), in C ("affinity"), or inside the encoder.
 FUSIONS = ("none", "affinity", *PLACES)
@@ -29,6 +32,9 @@ NOT_ANCHORED = (
     "solver", "coefficients_init", "n_neighbors", "network_learning_rate", "pretrain_through", "finetune_tolerance",
     "correlation",
 )  # fmt: skip
+
+
+Description = TypeVar("Description", bound="Method | Baseline")
 
 
 @dataclass(frozen=True)
@@ -234,3 +240,39 @@ def _check_parts(description: Method | Baseline, **types: type) -> None:
     for name, kind in types.items():
         if not isinstance(getattr(description, name), kind):
             raise TypeError(f"{name} must be of type {kind.__name__}, got {getattr(description, name)!r}")
+
+
+def override(method: Description, **values: Any) -> Description:
+    """Return a copy of a description with some fields changed, wherever in it they live.
+
+    Saved autoencoders (``pretrained``) are taken as they are, unless ``pretrain_epochs`` are asked for. With
+    ``anchors`` C is solved for: how it starts, between which neighbors it is, and at which rate it learns gives way.
+    """
+    if values.get("pretrained") is not None:
+        values = {"pretrain_epochs": 0, **values}
+    if isinstance(method, Method) and values.get("anchors") is not None:
+        gone = ("coefficients_init", "n_neighbors", "network_learning_rate")
+        values = {name: getattr(Method, name) for name in gone} | values
+    outer = {field.name: values.get(field.name, getattr(method, field.name)) for field in fields(method)}
+    parts: dict[str, Any] = {name: part for name, part in outer.items() if is_dataclass(part) or isinstance(part, dict)}
+    owner = {
+        inner: name
+        for name, part in reversed(parts.items())
+        for inner in (part if isinstance(part, dict) else [field.name for field in fields(part)])
+    }
+    changed = {name: dict(part) if isinstance(part, dict) else {} for name, part in parts.items()}
+    for name, value in values.items():
+        if name in owner:  # of two parts with such a field the first: alpha is SSC's, not its reading's
+            changed[owner[name]][name] = value
+        elif name not in outer:
+            known = sorted({*outer, *owner})
+            raise ValueError(f"unknown setting {name!r}{closest(name, known)}: use one of {', '.join(known)}")
+    for name, part in parts.items():
+        outer[name] = changed[name] if isinstance(part, dict) else replace(part, **changed[name])
+    return replace(method, **outer)
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return what may have been meant by an unknown name, as a piece of a message."""
+    found = difflib.get_close_matches(str(name), list(known), 1)
+    return f" (did you mean {found[0]!r}?)" if found else ""

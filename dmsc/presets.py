@@ -6,21 +6,18 @@ defaults, then what the table below says for the dataset, then what the caller o
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable
-from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 from .correlation import Correlation
 from .fusion import FUNCTIONS, PLACES
 from .losses import LossWeights
-from .methods import Baseline, Method
+from .methods import Baseline, Method, closest, override
 from .networks import Architecture, Conv
 from .spectral import Reading
 
 __all__ = ["BASELINES", "METHODS", "override", "preset"]
-
-Description = TypeVar("Description", bound=Method | Baseline)
 
 
 def papers_lambda(K: int) -> float:
@@ -327,7 +324,7 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides: Any) -> Meth
     if not isinstance(dataset, str):
         raise TypeError(f"dataset must be a name such as dataset.preset, got {type(dataset).__name__}")
     if method not in known:
-        raise ValueError(f"unknown method {method!r}{_closest(method, known)}: use one of {', '.join(known)}")
+        raise ValueError(f"unknown method {method!r}{closest(method, known)}: use one of {', '.join(known)}")
     description = known[method]
     row = TABLE.get((method, dataset)) or TABLE.get((method, "*"))
     if method in BASELINES:  # they are read as the dataset's networks are
@@ -337,38 +334,3 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides: Any) -> Meth
     elif row is not None:
         description = replace(description, **row(n_clusters))
     return override(description, **overrides)
-
-
-def override(method: Description, **values: Any) -> Description:
-    """Return a copy of a description with some fields changed, wherever in it they live.
-
-    Saved autoencoders (``pretrained``) are taken as they are, unless ``pretrain_epochs`` are asked for. With
-    ``anchors`` C is solved for: how it starts, between which neighbors it is, and at which rate it learns gives way.
-    """
-    if values.get("pretrained") is not None:
-        values = {"pretrain_epochs": 0, **values}
-    if values.get("anchors") is not None:
-        gone = ("coefficients_init", "n_neighbors", "network_learning_rate")
-        values = {name: getattr(Method, name) for name in gone} | values
-    outer = {field.name: values.get(field.name, getattr(method, field.name)) for field in fields(method)}
-    parts: dict[str, Any] = {name: part for name, part in outer.items() if is_dataclass(part) or isinstance(part, dict)}
-    owner = {
-        inner: name
-        for name, part in reversed(parts.items())
-        for inner in (part if isinstance(part, dict) else [field.name for field in fields(part)])
-    }
-    changed = {name: dict(part) if isinstance(part, dict) else {} for name, part in parts.items()}
-    for name, value in values.items():
-        if name in owner:  # of two parts with such a field the first: alpha is SSC's, not its reading's
-            changed[owner[name]][name] = value
-        elif name not in outer:
-            known = sorted({*outer, *owner})
-            raise ValueError(f"unknown setting {name!r}{_closest(name, known)}: use one of {', '.join(known)}")
-    for name, part in parts.items():
-        outer[name] = changed[name] if isinstance(part, dict) else replace(part, **changed[name])
-    return replace(method, **outer)
-
-
-def _closest(name: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(str(name), list(known), 1)
-    return f" (did you mean {found[0]!r}?)" if found else ""

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from dmsc import __main__ as module
-from dmsc.__main__ import main, parse_settings
+from dmsc.__main__ import main
 from dmsc.experiments.records import load_records
-from dmsc.experiments.studies import read_study
+from dmsc.experiments.studies import parse_settings, read_study
 from dmsc.paths import ROOT
 from dmsc.presets import METHODS, preset
 

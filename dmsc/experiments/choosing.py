@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
+from sklearn.metrics import silhouette_score
 
 from ..data import Dataset
 from ..methods import Method
 from ..scaling import scale_view
 from ..selection import corrected_consistency, is_degenerate
-from ..self_expression import LOCAL_RIDGE, local_self_expression, nearest_neighbors
-from ..spectral import read_labels
+from ..self_expression import LOCAL_RIDGE, local_self_expression, nearest_neighbors, unit_rows
+from ..spectral import read_labels, spectral_embedding
 from .reader import used_views
 
-__all__ = ["choose_scale", "settled", "unit_length"]
+__all__ = ["choose_scale", "settled"]
 
-#: Numbers of neighbors that are tried, and samples at most that a scale is judged by.
+#: Numbers of neighbors that are tried, and how many samples judge at most.
 NEIGHBORS, MAX_SAMPLES = (20, 10), 2000
 
 
@@ -41,10 +43,17 @@ def choose_scale(
 ) -> tuple[str, int | None]:
     """Choose the scale of the views and the number of neighbors without labels.
 
-    For each scale every sample is expressed by its 20 nearest neighbors in closed form, and the graph is cut into K
-    clusters. The scale is taken whose clusters are subspaces the most, see `dmsc.selection.corrected_consistency`; then
-    10 neighbors are compared with 20 in the same way. Degenerate clusters (`dmsc.selection.is_degenerate`) are refused.
-    "tf-idf" is tried if all views are counts: vectors of whole numbers, none negative.
+    Every sample is expressed by its nearest neighbors in closed form, and the graph is cut into K clusters; two
+    questions, each judged by what is comparable in it:
+
+    - the scale, with 20 neighbors, by how far apart the clusters are where they are found: the mean silhouette of the
+      samples in the spectral embedding, (b - a) / max(a, b) with the mean distance a to the own cluster and b to the
+      nearest other one. It knows no units;
+    - 20 or 10 neighbors, at that scale, by how much the clusters are subspaces: `dmsc.selection.corrected_consistency`.
+      A silhouette would prefer fewer neighbors, which always look further apart.
+
+    Degenerate clusters (`dmsc.selection.is_degenerate`) are refused. "tf-idf" is tried if all views are counts: vectors
+    of whole numbers, none negative.
 
     Parameters
     ----------
@@ -62,44 +71,43 @@ def choose_scale(
         "unit" and 20 where there is nothing to choose by: a single cluster (K isn't known yet), or degenerate ones
         only.
 
-    Notes
-    -----
-    The rule was designed on the data of studies/own_data.yaml.
+    References
+    ----------
+    Rousseeuw, "Silhouettes: A Graphical Aid to the Interpretation and Validation of Cluster Analysis", 1987. The rule
+    was designed on the data of studies/own_data.yaml.
     """
     dataset = replace(dataset, y=None)
     if dataset.n_samples > MAX_SAMPLES:
         dataset = dataset.take(np.random.default_rng(seed).permutation(dataset.n_samples)[:MAX_SAMPLES])
-    scores: dict[tuple[str, int], float] = {}
 
-    def best(options: list[tuple[str, int]]) -> tuple[str, int]:
-        scores.update({option: _consistency(dataset, *option, seed) for option in options if option not in scores})
-        return max(options, key=scores.__getitem__)
+    @cache
+    def judge(scale: str, n_neighbors: int) -> tuple[float, float]:
+        return _judge(dataset, scale, n_neighbors, seed)
 
     first = n_neighbors if isinstance(n_neighbors, int) else NEIGHBORS[0]
     scales = ["unit", "standard"]
     if all(X.ndim == 2 and X.min() >= 0 and not (X % 1).any() for X in dataset.Xs):
         scales.append("tf-idf")
-    scale = best([(name, first) for name in scales])[0] if scale == "auto" else scale
+    if scale == "auto":
+        scale = max(scales, key=lambda name: judge(name, first)[0])
     if n_neighbors == "auto":
-        n_neighbors = best([(scale, k) for k in NEIGHBORS])[1]
-    return scale, n_neighbors  # type: ignore[return-value]
+        n_neighbors = max(NEIGHBORS, key=lambda k: judge(scale, k)[1])
+    return scale, n_neighbors  # type: ignore[return-value]  # no "auto" any more
 
 
-def _consistency(dataset: Dataset, scale: str, n_neighbors: int, seed: int) -> float:
-    """Judge the clusters that a closed form finds among neighbors; -1 where they are degenerate."""
+def _judge(dataset: Dataset, scale: str, n_neighbors: int, seed: int) -> tuple[float, float]:
+    """Return silhouette and consistency of the clusters that a closed form finds; -1 where they are degenerate."""
     K = dataset.n_clusters
     if not 1 < K < dataset.n_samples:
-        return -1.0
-    rows = unit_length(_scale(dataset, scale))
+        return -1.0, -1.0
+    rows = [X / dataset.n_views**0.5 for X in unit_rows(_scale(dataset, scale))]  # together of unit length
     neighbors = nearest_neighbors(rows, min(n_neighbors, dataset.n_samples - 1))
     C = local_self_expression(rows, neighbors, LOCAL_RIDGE, masks=dataset.masks)
-    labels = read_labels(C.numpy(), K, seed=seed).labels
-    return -1.0 if is_degenerate(labels, K) else corrected_consistency(np.hstack(rows), labels, LOCAL_RIDGE)
-
-
-def unit_length(Xs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Return scaled views, whose rows have the length √D, as matrices whose rows side by side have unit length."""
-    return [X.reshape(len(X), -1) / (X[0].size * len(Xs)) ** 0.5 for X in Xs]
+    labels, W, _ = read_labels(C.numpy(), K, seed=seed)
+    if is_degenerate(labels, K):
+        return -1.0, -1.0
+    silhouette = silhouette_score(spectral_embedding(W, K)[1], labels)
+    return float(silhouette), corrected_consistency(np.hstack(rows), labels, LOCAL_RIDGE)
 
 
 def _scale(dataset: Dataset, scale: str) -> list[np.ndarray]:

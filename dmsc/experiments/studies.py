@@ -17,6 +17,7 @@ A run is one of each: dataset, method, settings, corruption, seed. A corruption 
 
 from __future__ import annotations
 
+import ast
 import difflib
 import itertools
 import os
@@ -39,13 +40,15 @@ from .fitting import build_model, check_data
 from .records import check_study_name
 from .run import describe, run_name, training_config
 
-__all__ = ["STUDIES", "PlannedRun", "read_study", "study_path"]
+__all__ = ["parse_settings", "STUDIES", "PlannedRun", "read_study", "study_path"]
 
 STUDIES = ROOT / "studies"
 PRODUCT = ("datasets", "methods", "seeds", "settings", "corruptions")
 OF_DATASET = ("options", "settings", "seeds", "methods", "corruptions")
 EXCLUDABLE = ("datasets", "methods", "seeds", "corruptions")
 RATES = ("missing", "noise", "occlusion", "seed")
+
+WORDS = {"null": None, "true": True, "false": False}  # as study files and records have them
 
 
 @dataclass(frozen=True)
@@ -289,3 +292,17 @@ def _at(where: str | Path) -> Iterator[None]:
         yield
     except (ValueError, TypeError, OSError, ImportError) as error:
         raise ValueError(f"{where}: {error}") from None
+
+
+def parse_settings(pairs: list[str]) -> dict:
+    """Turn `name=value` strings into a dict; values are Python literals, words of study files, or plain strings."""
+    settings = {}
+    for pair in pairs:
+        name, separator, text = pair.partition("=")
+        if not separator or not name:
+            raise ValueError(f"settings are given as name=value, got {pair!r}")
+        try:
+            settings[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            settings[name] = WORDS.get(text, text)
+    return settings

@@ -41,7 +41,7 @@ def test_the_scale_is_the_one_under_which_clusters_are_subspaces():
 
 def test_counts_alone_get_tf_idf(monkeypatch):
     tried = []
-    monkeypatch.setattr(choosing, "_consistency", lambda dataset, *option: tried.append(option[:2]) or 0.0)
+    monkeypatch.setattr(choosing, "_judge", lambda dataset, *option: tried.append(option[:2]) or (0.0, 0.0))
     choose_scale(dmsc.Dataset("mine", [documents(), units()], LABELS))
     assert {scale for scale, _ in tried} == {"unit", "standard"}
     tried.clear()
@@ -55,7 +55,7 @@ def test_counts_alone_get_tf_idf(monkeypatch):
 def test_a_sample_of_many_judges(monkeypatch):
     seen = []
     monkeypatch.setattr(choosing, "MAX_SAMPLES", 50)
-    monkeypatch.setattr(choosing, "_consistency", lambda dataset, *_: seen.append(dataset) or 0.0)
+    monkeypatch.setattr(choosing, "_judge", lambda dataset, *_: seen.append(dataset) or (0.0, 0.0))
     choose_scale(dmsc.Dataset("mine", [units()], LABELS))
     assert {(d.n_samples, d.n_clusters, d.y is None) for d in seen} == {(50, 3, True)}
 
