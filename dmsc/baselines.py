@@ -19,14 +19,21 @@ from scipy.sparse import csr_array
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import enet_path
 from sklearn.neighbors import kneighbors_graph
+from sklearn.preprocessing import normalize
 
 from .checks import SEED_LIMIT, integer, positive_number
-from .self_expression import choose_ridge, ridge_self_expression
+from .self_expression import (
+    LOCAL_RIDGE,
+    choose_ridge,
+    local_self_expression,
+    nearest_neighbors,
+    ridge_self_expression,
+)
 from .spectral import kmeans_labels
 
 __all__ = [
-    "ALGORITHMS", "graph_coefficients", "kmeans_coefficients", "least_squares", "lrr", "ssc", "ssc_omp",
-    "stopped_least_squares",
+    "ALGORITHMS", "graph_coefficients", "kmeans_coefficients", "least_squares", "local_least_squares", "lrr", "ssc",
+    "ssc_omp", "stopped_least_squares",
 ]  # fmt: skip
 
 ACTIVE_SET_STEP = 60  # samples that join an active set of ssc at a time
@@ -245,6 +252,32 @@ def least_squares(X: ArrayLike, ridge: float | None = None) -> np.ndarray:
     return ridge_self_expression([X], choose_ridge([X]) if ridge is None else ridge).numpy()
 
 
+def local_least_squares(X: ArrayLike, n_neighbors: int = 20, ridge: float = LOCAL_RIDGE) -> np.ndarray:
+    """Least squares regression on the nearest neighbors of each sample (see `dmsc.self_expression`).
+
+        min_{cᵢ} ‖xᵢ − Σ_{j ∈ N(i)} cᵢⱼ xⱼ‖² + ridge ‖cᵢ‖²    with rows xᵢ brought to unit length
+
+    Parameters
+    ----------
+    X : array (N, D)
+    n_neighbors : int
+        k, at most N − 1; by the cosine.
+    ridge : float
+        The penalty; it hardly matters.
+
+    Returns
+    -------
+    C : array (N, N)
+
+    References
+    ----------
+    Roweis & Saul, "Nonlinear Dimensionality Reduction by Locally Linear Embedding", Science 2000.
+    """
+    rows = [normalize(_samples(X))]
+    n_neighbors = min(integer("n_neighbors", n_neighbors, 1), len(rows[0]) - 1)
+    return local_self_expression(rows, nearest_neighbors(rows, n_neighbors), ridge).numpy()
+
+
 def stopped_least_squares(
     X: ArrayLike, ridge: float | None = None, epochs: int = 100, init: float = 1e-4, learning_rate: float = 1e-3
 ) -> np.ndarray:
@@ -353,6 +386,7 @@ ALGORITHMS: dict[str, Callable[..., np.ndarray]] = {
     "lrr": _without_clusters(lrr),
     "ssc-omp": _without_clusters(ssc_omp),
     "ridge": _without_clusters(least_squares),
+    "local": _without_clusters(local_least_squares),
     "ridge-stopped": _without_clusters(stopped_least_squares),
     "kmeans": kmeans_coefficients,
     "spectral": _without_clusters(graph_coefficients),

@@ -27,7 +27,7 @@ from .experiments.fitting import Fit, fit_baseline, fit_network
 from .experiments.memory import auto_anchors
 from .fusion import FUNCTIONS, PLACES
 from .losses import repeat_last
-from .methods import Baseline, Method
+from .methods import NOT_ANCHORED, Baseline, Method
 from .out_of_sample import NearestSubspace
 from .presets import BASELINES, override, preset
 from .scaling import fit_scaling
@@ -85,10 +85,11 @@ class _Network(SubspaceClusterer):
         return self._anchored(method, anchors)
 
     def _anchored(self, method: Method, anchors: int | None) -> Method:
-        """Return a method with so many anchors, which are not neighbors: "auto" gives way to them."""
-        if anchors is not None and self.n_neighbors == "auto":
-            return override(method, anchors=anchors)
-        return replace(method, anchors=anchors)
+        """Return a method with so many anchors; what can't go with them gives way, or is told if it was asked for."""
+        if anchors is None:
+            return method
+        asked = {**(self.settings or {}), **({} if self.n_neighbors == "auto" else {"n_neighbors": self.n_neighbors})}
+        return override(method, **{name: asked[name] for name in NOT_ANCHORED if name in asked}, anchors=anchors)
 
     def _sized(self, method: Method, dataset: Dataset) -> Method:
         if self.anchors == "auto":
@@ -210,8 +211,7 @@ class DSC(SingleView, _Network):
     --------
     >>> from dmsc import load_dataset
     >>> X = load_dataset("synthetic", n_samples=60, subspace_dim=2, noise=0.0).Xs[0]
-    >>> model = DSC(3, pretrain_epochs=5, finetune_epochs=5, lambda_self_expression=10.0,
-    ...             settings={"coefficients_init": "closed-form"}, random_state=0)  # near the end: few epochs suffice
+    >>> model = DSC(3, pretrain_epochs=5, finetune_epochs=5, random_state=0)
     >>> np.bincount(model.fit_predict(X))
     array([20, 20, 20])
     """
@@ -244,8 +244,7 @@ class DMSC(_Network):
     --------
     >>> from dmsc import load_dataset
     >>> Xs = load_dataset("synthetic", n_samples=60, subspace_dim=2, noise=0.0).Xs
-    >>> model = DMSC(3, pretrain_epochs=5, finetune_epochs=5, lambda_self_expression=10.0,
-    ...              settings={"coefficients_init": "closed-form"}, random_state=0)
+    >>> model = DMSC(3, pretrain_epochs=5, finetune_epochs=5, random_state=0)
     >>> np.bincount(model.fit_predict(Xs))
     array([20, 20, 20])
     """

@@ -64,7 +64,8 @@ class Method:
     coefficients_init : float, "mean", "closed-form" or "warm"
         Start of C: a constant, as in the papers; the constant 1 / N, with which C Z begins as the mean of the latents;
         the closed form on the pre-trained latents with the loss' own penalty; or, warm, the closed form on unit rows of
-        the latents, with a zero diagonal and a penalty chosen without labels, or a fixed one among ``n_neighbors``.
+        the latents, with a zero diagonal and a penalty chosen without labels; among ``n_neighbors`` on unit rows of the
+        views, where these are the nearest, with a fixed one.
     zero_diagonal : bool
         Whether C works without its diagonal.
     pretrained : str or None
@@ -215,6 +216,8 @@ class Baseline:
         Of that function, all that may be changed.
     reading : Reading
         As in `Method`: that of the dataset's networks.
+    scale : str
+        As in `Method`; what comes of it is brought to unit rows in any case.
     weights : tuple of float
         v_m, of the view's squared errors, as a network's latents have them; the last one repeats.
     """
@@ -225,10 +228,17 @@ class Baseline:
     parameters: dict = field(default_factory=dict)
     reading: Reading = Reading()
     weights: tuple[float, ...] = (1.0,)
+    scale: str = "none"
 
     def __post_init__(self) -> None:
         _check_parts(self, parameters=dict, reading=Reading)
+        one_of("scale", self.scale, (*SCALES, "auto"))
         object.__setattr__(self, "weights", view_weights("weights", self.weights))
+
+    @property
+    def n_neighbors(self) -> int | str | None:
+        """Between how many nearest neighbors C is: a parameter of "local" and of "spectral"."""
+        return self.parameters.get("n_neighbors")
 
     @property
     def readings(self) -> dict[str, Reading]:

@@ -83,6 +83,9 @@ BASELINES: dict[str, Baseline] = {
     for baseline in (
         Baseline("kmeans", "Lloyd's k-means as averages over clusters", "kmeans"),
         Baseline("spectral", "spectral clustering of the graph of nearest neighbors", "spectral", {"n_neighbors": 10}),
+        Baseline(
+            "local", "closed form among nearest neighbors, after Roweis & Saul 2000", "local", {"n_neighbors": 20}
+        ),
         Baseline("ssc", "Elhamifar & Vidal 2013, sparse subspace clustering", "ssc", {"alpha": 20.0}),
         Baseline("ssc-omp", "You, Robinson & Vidal 2016, orthogonal matching pursuit", "ssc-omp", {"n_nonzero": 10}),
         Baseline("lrr", "Liu et al. 2013, low-rank representation", "lrr", {"penalty": 0.1, "n_components": None}),
@@ -327,7 +330,9 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides: Any) -> Meth
         raise ValueError(f"unknown method {method!r}{closest(method, known)}: use one of {', '.join(known)}")
     description = known[method]
     row = TABLE.get((method, dataset)) or TABLE.get((method, "*"))
-    if method in BASELINES:  # they are read as the dataset's networks are
+    if method == "local" and not dataset:
+        description = override(description, scale="auto", n_neighbors="auto")
+    elif method in BASELINES:  # they are read as the dataset's networks are
         rows = [TABLE[name, dataset](n_clusters) for name in ("affinity", "dsc-l2") if (name, dataset) in TABLE]
         readings = [settings["reading"] for settings in rows if "reading" in settings]
         description = replace(description, reading=readings[0]) if readings else description

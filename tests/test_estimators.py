@@ -82,7 +82,7 @@ def test_dsc_is_a_run_of_its_description(norm):
     digits = load_dataset("digits", n_per_class=20)
     data = Dataset("data", digits.Xs[:1], n_clusters=10)
     epochs = {"pretrain_epochs": 1, "finetune_epochs": 3}
-    fit = fit_network(data, preset(f"dsc-l{norm}", "data", 10, **epochs), seed=3, progress=False)
+    fit = fit_network(data, preset(f"dsc-l{norm}", "", 10, **epochs), seed=3, progress=False)
     last = {candidate.reading: candidate for candidate in fit.candidates[-2:]}
     for reading, candidate in (last | {"selected": select(fit.candidates)}).items():
         model = DSC(10, norm=norm, reading=reading, random_state=3, device="cpu", **epochs).fit(digits.Xs[0])
@@ -198,7 +198,7 @@ def test_anchors_take_over_above_a_limit(monkeypatch):
     """And labels are as good."""
     data = load_dataset("synthetic", n_samples=120, n_clusters=4, subspace_dim=2, noise=0.0)
     monkeypatch.setattr(memory, "ANCHORS", 30)
-    start = {"settings": {"activation": "none"}, "random_state": 0, **TINY}
+    start = {"settings": {"activation": "none", "dense": (64, 32)}, "random_state": 0, **TINY}
     auto, asked = DMSC(4, **start), DMSC(4, anchors=30, **start)
     assert auto.fit(data.Xs).coefficients_.shape == (120, 120) and auto.anchors_ is None
     monkeypatch.setattr(memory, "DENSE_LIMIT", 119)
@@ -214,6 +214,7 @@ def test_anchors_take_over_above_a_limit(monkeypatch):
         "norm=1": lambda: DSC(4, norm=1, **TINY).fit(data.Xs[0]),
         "correlation": lambda: DMSC(4, fusion="cmsc-dcca", **TINY).fit(data.Xs),
         "coefficients_init='warm'": lambda: DMSC(4, settings={"coefficients_init": "warm"}, **TINY).fit(data.Xs),
+        "n_neighbors=7": lambda: DMSC(4, n_neighbors=7, **TINY).fit(data.Xs),
         "reading='paper'": lambda: DSC(4, reading="paper", **TINY).fit(data.Xs[0]),
         "every view": lambda: DMSC(4, **TINY).fit(data.Xs, masks=[[True] * 120] * 2),
     }.items():
@@ -262,9 +263,9 @@ def test_eigengap_finds_the_number_of_subspaces(n_clusters):
         model = LRR("eigengap", penalty=1.0, reading=reading, reading_options=options, random_state=0)
         assert clustering_accuracy(data.y, model.fit_predict(data.Xs[0])) == 1.0
         assert (model.n_clusters_, model.n_clusters) == (n_clusters, "eigengap")
-    start = {"settings": {"coefficients_init": "closed-form", "activation": "none"}, "lambda_self_expression": 10.0}
+    start = {"settings": {"coefficients_init": "closed-form", "activation": "none", "dense": (64, 32)}}
     for reading in ("plain", "selected"):
-        model = DMSC("eigengap", reading=reading, random_state=0, **start, **TINY).fit(data.Xs)
+        model = DMSC("eigengap", n_neighbors=None, reading=reading, random_state=0, **start, **TINY).fit(data.Xs)
         known = clone(model).set_params(n_clusters=n_clusters).fit(data.Xs)
         assert model.n_clusters_ == n_clusters
         assert np.array_equal(model.coefficients_, known.coefficients_)
@@ -324,8 +325,8 @@ def test_random_state(digits):
 
 
 START = {
-    "settings": {"coefficients_init": "closed-form", "activation": "none"},
-    "lambda_self_expression": 10.0,
+    "settings": {"coefficients_init": "closed-form", "activation": "none", "dense": (64, 32)},
+    "n_neighbors": None,  # clusters of ten
     "random_state": 0,
     **TINY,
 }

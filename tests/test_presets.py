@@ -10,6 +10,7 @@ from dmsc import baselines
 from dmsc.correlation import Correlation
 from dmsc.data import load_dataset
 from dmsc.losses import LossWeights
+from dmsc.methods import Method
 from dmsc.networks import Conv, latent_shape
 from dmsc.presets import BASELINES, METHODS, TABLE, override, preset
 from dmsc.spectral import Reading
@@ -64,8 +65,18 @@ def test_overrides_reach_every_part():
 
 
 def test_unknown_data_gets_the_defaults():
-    for dataset in ("my_own", ""):
-        assert preset("affinity", dataset, 3) == METHODS["affinity"]
+    assert preset("affinity", "my_own", 3) == METHODS["affinity"]
+
+
+def test_own_data_know_no_units():
+    for name in METHODS:
+        if name != "listing":
+            own = preset(name, "", 3)
+            assert (own.scale, own.n_neighbors, own.coefficients_init) == ("auto", "auto", "warm")
+            assert own.loss.relative and own.loss.norm == METHODS[name].loss.norm and own.architecture.dense == "auto"
+    anchored = preset("affinity", "", 3, anchors=50)
+    assert (anchored.n_neighbors, anchored.coefficients_init) == (None, Method.coefficients_init)
+    assert preset("affinity", "orl", 3).scale == "none"
 
 
 FUNCTIONS = {

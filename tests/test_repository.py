@@ -27,7 +27,7 @@ else:
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "dmsc").rglob("*.py"))
 ROOMS = ("data", "solvers", "plots", "experiments", "pages")
-FACES = ("__init__", "__main__", "estimators")  # of dmsc/ itself, which may look into any room
+FACES = ("__init__", "__main__", "clusterer", "estimators")  # of dmsc/ itself, which may look into any room
 MAY_IMPORT = {  # rooms that a room may look into, beside dmsc/ itself
     "data": set(),
     "solvers": set(),

@@ -212,11 +212,11 @@ def _numbers(X: Any, name: str) -> np.ndarray:
 
 
 def _channels_first(X: np.ndarray, name: str) -> np.ndarray:
-    """Turn images (N, H, W, C) to (N, C, H, W); those that are so already, or are square so, stay."""
+    """Turn images (N, H, W, C) to (N, C, H, W); those that may be so already, or are square so, stay."""
     _, first, height, last = X.shape
-    if last not in CHANNELS or first == 1 or height == last:
+    if last not in CHANNELS or first in CHANNELS or height == last:
         return X
-    if CHANNELS & {first, height}:
+    if height in CHANNELS:
         raise ValueError(f"{name} of shape {X.shape} may be (N, C, H, W) or (N, H, W, C): turn the latter by "
                          "X.transpose(0, 3, 1, 2), or flatten them by X.reshape(len(X), -1)")  # fmt: skip
     return np.moveaxis(X, -1, 1)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 from sklearn.metrics import silhouette_score
 
 from ..data import Dataset
-from ..methods import Method
+from ..methods import Baseline, Method, override
 from ..scaling import scale_view
 from ..selection import corrected_consistency, is_degenerate
 from ..self_expression import LOCAL_RIDGE, local_self_expression, nearest_neighbors, unit_rows
@@ -20,10 +21,13 @@ from .reader import used_views
 __all__ = ["choose_scale", "settled"]
 
 #: Numbers of neighbors that are tried, and how many samples judge at most.
-NEIGHBORS, MAX_SAMPLES = (20, 10), 2000
+NEIGHBORS, MAX_SAMPLES = (10, 20), 2000
 
 
-def settled(dataset: Dataset, method: Method, seed: int = 0) -> tuple[Dataset, Method]:
+Description = TypeVar("Description", bound=Method | Baseline)
+
+
+def settled(dataset: Dataset, method: Description, seed: int = 0) -> tuple[Dataset, Description]:
     """Return the dataset at the scale that a method asks for, and the method with its "auto" settings chosen."""
     n_views = len(used_views(dataset, method))
     scale, n_neighbors = method.scale, method.n_neighbors
@@ -32,7 +36,8 @@ def settled(dataset: Dataset, method: Method, seed: int = 0) -> tuple[Dataset, M
         scale, n_neighbors = choose_scale(first, scale, n_neighbors, seed)
     if n_neighbors is not None:
         n_neighbors = min(int(n_neighbors), dataset.n_samples - 1)
-    method = replace(method, scale=scale, n_neighbors=n_neighbors)
+        method = override(method, n_neighbors=n_neighbors)
+    method = replace(method, scale=scale)
     if scale == "none":
         return dataset, method
     return replace(dataset, Xs=[*_scale(dataset, scale)[:n_views], *dataset.Xs[n_views:]]), method
@@ -49,7 +54,7 @@ def choose_scale(
     - the scale, with 20 neighbors, by how far apart the clusters are where they are found: the mean silhouette of the
       samples in the spectral embedding, (b - a) / max(a, b) with the mean distance a to the own cluster and b to the
       nearest other one. It knows no units;
-    - 20 or 10 neighbors, at that scale, by how much the clusters are subspaces: `dmsc.selection.corrected_consistency`.
+    - 10 or 20 neighbors, at that scale, by how much the clusters are subspaces: `dmsc.selection.corrected_consistency`.
       A silhouette would prefer fewer neighbors, which always look further apart.
 
     Degenerate clusters (`dmsc.selection.is_degenerate`) are refused. "tf-idf" is tried if all views are counts: vectors
@@ -68,7 +73,7 @@ def choose_scale(
     -------
     scale : {"unit", "standard", "tf-idf"}
     n_neighbors : int or None
-        "unit" and 20 where there is nothing to choose by: a single cluster (K isn't known yet), or degenerate ones
+        "unit" and 10 where there is nothing to choose by: a single cluster (K isn't known yet), or degenerate ones
         only.
 
     References
@@ -84,7 +89,7 @@ def choose_scale(
     def judge(scale: str, n_neighbors: int) -> tuple[float, float]:
         return _judge(dataset, scale, n_neighbors, seed)
 
-    first = n_neighbors if isinstance(n_neighbors, int) else NEIGHBORS[0]
+    first = n_neighbors if isinstance(n_neighbors, int) else max(NEIGHBORS)
     scales = ["unit", "standard"]
     if all(X.ndim == 2 and X.min() >= 0 and not (X % 1).any() for X in dataset.Xs):
         scales.append("tf-idf")

@@ -120,29 +120,35 @@ def start_coefficients(
     masks: list[torch.Tensor] | None,
     neighbors: torch.Tensor | None = None,
 ) -> None:
-    """Set C to a closed form on the current latents, as ``coefficients_init`` says.
+    """Set C to a closed form, as ``coefficients_init`` says.
 
-    "closed-form": of the loss itself, with ridge lambda_1 / lambda_2. "warm": of unit rows of the latents, with a zero
-    diagonal and a penalty chosen without labels, see `dmsc.self_expression.choose_ridge`. Where C is restricted to
-    ``neighbors`` (N, k), both are among these, "warm" with the penalty `dmsc.self_expression.LOCAL_RIDGE`.
+    "closed-form": on the current latents, of the loss itself, with ridge lambda_1 / lambda_2. "warm": on unit rows of
+    the latents, with a zero diagonal and a penalty chosen without labels, see `dmsc.self_expression.choose_ridge`;
+    where C is restricted to ``neighbors`` (N, k), on unit rows of the views, where these are neighbors, with the
+    penalty `dmsc.self_expression.LOCAL_RIDGE` per view.
     """
+    if method.coefficients_init == "warm" and neighbors is not None:
+        rows = [torch.nn.functional.normalize(X.flatten(1).double()) for X in Xs]
+        C = local_self_expression(rows, neighbors, LOCAL_RIDGE * len(rows), masks=masks)
+        model.self_expression.set_coefficients(C)
+        return
     with torch.no_grad():
         Zs = [Z.double() for Z in model.encode(Xs, masks)]
-    warm, latent_masks = method.coefficients_init == "warm", model.latent_masks(masks)
+    latent_masks = model.latent_masks(masks)
     weights = repeat_last(method.loss.self_expression, model.n_latents)
-    if warm:
-        Zs = [torch.nn.functional.normalize(Z) for Z in Zs]
-    elif method.loss.relative:
-        known: Sequence[torch.Tensor | None] = [None] * len(Zs) if latent_masks is None else latent_masks
-        sizes = map(mean_squared_length, Zs, known)
-        weights = [v / float(size) for v, size in zip(weights, sizes, strict=True)]
     options: dict[str, Any] = {"weights": weights, "masks": latent_masks}
-    if neighbors is not None:
-        C = local_self_expression(Zs, neighbors, LOCAL_RIDGE if warm else method.loss.ridge, **options)
-    elif warm:
+    if method.coefficients_init == "warm":
+        Zs = [torch.nn.functional.normalize(Z) for Z in Zs]
         C = ridge_self_expression(Zs, choose_ridge([Z.cpu().numpy() for Z in Zs]), **options)
     else:
-        C = ridge_self_expression(Zs, method.loss.ridge, zero_diagonal=method.zero_diagonal, **options)
+        if method.loss.relative:
+            known: Sequence[torch.Tensor | None] = [None] * len(Zs) if latent_masks is None else latent_masks
+            sizes = map(mean_squared_length, Zs, known)
+            options["weights"] = [v / float(size) for v, size in zip(weights, sizes, strict=True)]
+        if neighbors is not None:
+            C = local_self_expression(Zs, neighbors, method.loss.ridge, **options)
+        else:
+            C = ridge_self_expression(Zs, method.loss.ridge, zero_diagonal=method.zero_diagonal, **options)
     model.self_expression.set_coefficients(C)
 
 
@@ -242,21 +248,27 @@ def fit_network(
     labels = reader.read(C, trained)  # where C lies
     raw_labels = reader.read_raw() if raw else {}
     found = (C.cpu().numpy(), labels, reader.candidates, raw_labels, reader.ridge, histories, clock.seconds)
-    chosen = {name: getattr(method, name) for name in ("scale", "n_neighbors") if getattr(asked, name) == "auto"}
-    return Fit(*found, model, Xs, masks, pretrain_error, anchors, chosen)
+    return Fit(*found, model, Xs, masks, pretrain_error, anchors, _chosen(asked, method))
 
 
 def fit_baseline(dataset: Dataset, method: Baseline, *, seed: int = 0, readings: Sequence[str] = READINGS) -> Fit:
     """Solve a classical method on the raw views, unit rows weighted and put side by side; read labels off its C."""
     device = torch.device("cpu")  # the solvers know nothing else
     check_memory(dataset, method, device, readings)
+    asked, (dataset, method) = method, settled(dataset, method, seed)
     reader = Reader(dataset, method, seed, readings, Clock(device))
     with reader.clock("solve"):
         weights = repeat_last(method.weights, len(reader.rows))
         X = np.hstack([w**0.5 * rows for w, rows in zip(weights, reader.rows, strict=True)])  # (N, sum of D)
         C = ALGORITHMS[method.algorithm](X, n_clusters=dataset.n_clusters, seed=seed, **method.parameters)
     labels = reader.read(C)
-    return Fit(C, labels, reader.candidates, {}, reader.ridge, {}, reader.clock.seconds)
+    chosen = _chosen(asked, method)
+    return Fit(C, labels, reader.candidates, {}, reader.ridge, {}, reader.clock.seconds, chosen=chosen)
+
+
+def _chosen(asked: Method | Baseline, method: Method | Baseline) -> dict[str, Any]:
+    """Return what took the place of "auto"."""
+    return {name: getattr(method, name) for name in ("scale", "n_neighbors") if getattr(asked, name) == "auto"}
 
 
 @torch.no_grad()

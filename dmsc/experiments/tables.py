@@ -362,6 +362,8 @@ def metrics_text(record: dict) -> str:
             values = [f"{name} {value:.4f}" for name, value in known.items() if value is not None]
             if values:
                 lines.append(f"{system:>8} {reading:>8}  {'  '.join(values)}")
+    if settled := record["label_free"].get("chosen"):
+        lines.append(f"chosen without labels: {', '.join(f'{name}={value}' for name, value in settled.items())}")
     if chosen := record["selection"]:
         epoch = f" after epoch {chosen['epoch']}" if chosen["epoch"] else ""
         how = "selected without labels" if len(chosen["candidates"]) > 1 else "the only choice"

@@ -44,7 +44,7 @@ FAULTS = {
 def test_each_fault_is_told(dataset, words):
     told = inspect_dataset(dataset)
     assert words in told
-    sound = replace(dataset, Xs=[RNG.random((30, 10)) + 1], y=np.arange(30) % 3, n_clusters=3)
+    sound = replace(dataset, Xs=[RNG.random((30, 10)) + 1], y=np.arange(30) % 3, n_clusters=3, class_names=None)
     assert words not in inspect_dataset(sound)
 
 

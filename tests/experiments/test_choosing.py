@@ -46,7 +46,7 @@ def test_counts_alone_get_tf_idf(monkeypatch):
     assert {scale for scale, _ in tried} == {"unit", "standard"}
     tried.clear()
     choose_scale(dmsc.Dataset("mine", [documents()], LABELS), "tf-idf")
-    assert tried == [("tf-idf", 20), ("tf-idf", 10)]
+    assert tried == [("tf-idf", 10), ("tf-idf", 20)]
     tried.clear()
     choose_scale(dmsc.Dataset("mine", [RNG.random((120, 1, 4, 4))], LABELS), n_neighbors=7)
     assert tried == [("unit", 7), ("standard", 7)]
@@ -60,10 +60,10 @@ def test_a_sample_of_many_judges(monkeypatch):
     assert {(d.n_samples, d.n_clusters, d.y is None) for d in seen} == {(50, 3, True)}
 
 
-def test_nothing_to_choose_by_is_unit_and_twenty():
+def test_nothing_to_choose_by_is_unit_and_ten():
     X = RNG.random((30, 5))
-    assert choose_scale(dmsc.Dataset("mine", [X], n_clusters=1)) == ("unit", 20)
-    assert choose_scale(dmsc.Dataset("mine", [X], n_clusters=30)) == ("unit", 20)
+    assert choose_scale(dmsc.Dataset("mine", [X], n_clusters=1)) == ("unit", 10)
+    assert choose_scale(dmsc.Dataset("mine", [X], n_clusters=30)) == ("unit", 10)
 
 
 def test_settled_scales_the_views_that_are_used():
