@@ -82,6 +82,7 @@ def test_own_data_know_no_units():
 FUNCTIONS = {
     "kmeans": baselines.kmeans_coefficients,
     "spectral": baselines.graph_coefficients,
+    "local": baselines.local_least_squares,
     "ssc": baselines.ssc,
     "ssc-omp": baselines.ssc_omp,
     "lrr": baselines.lrr,

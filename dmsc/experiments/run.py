@@ -166,11 +166,9 @@ def run_experiment(
     }
     if isinstance(method, Baseline):
         record |= {"finetune_epochs_of_paper": None, "shorter_than_paper": False, "metrics": {"baseline": scores}}
-        record |= {"label_free": {}, "history": {}}
+        record |= {"label_free": {"chosen": fit.chosen} if fit.chosen else {}, "history": {}}
     else:
         record |= _network_record(dataset, method, fit, scores)
-    if fit.chosen:
-        record["label_free"]["chosen"] = fit.chosen
     record["seconds"] = {phase: round(value, 3) for phase, value in fit.seconds.items()}
     record["peak_memory_mb"] = peak_memory_mb(device)
     labels = {name: read.labels for name, read in fit.labels.items()} | {"selected": chosen.labels}
@@ -198,6 +196,7 @@ def _network_record(dataset: Dataset, method: Method, fit: Fit, scores: dict) ->
             "self_expression_residual": residual if math.isfinite(residual) else None,  # nan: all latents died
             "pretrain_reconstruction_error": fit.pretrain_error,
             "objective": second["loss"][-1] if second else None,
+            **({"chosen": fit.chosen} if fit.chosen else {}),
         },
         "history": {step: thin(history) for step, history in fit.histories.items()},
     }
