@@ -15,6 +15,7 @@ import numpy as np
 from ..checks import integer
 from . import loaders
 from .arrays import check_finite, label_codes, mask_arrays, view_label, view_list
+from .files import KNOWN_FILES, find_file
 from .own import read_own
 from .sources import is_source
 
@@ -227,7 +228,8 @@ def load_dataset(name: Any, **options: Any) -> Dataset:
     ----------
     name : str, path-like, DataFrame, mapping of names to arrays or DataFrames, AnnData or MuData
         A name of `list_datasets`, or one's own data: a file that ends in .mat, .npz, .npy, .csv, .h5ad or .h5mu, or a
-        folder of .npy or .csv files, one per view. data/README.md describes how they are read.
+        folder of .npy or .csv files, one per view. data/README.md describes how they are read; a published file that is
+        read so ("multiview/MSRC-v5.mat", …) is found or downloaded like a dataset.
     **options
         Options of that dataset: digits `n_per_class`, `seed`; synthetic `n_samples`, `n_clusters`, `subspace_dim`,
         `ambient_dim`, `noise`, `n_views`, `seed`; eyaleb and eyaleb_components `subjects`; mnist_usps, mnist_usps_32
@@ -255,6 +257,8 @@ def load_dataset(name: Any, **options: Any) -> Dataset:
     """
     if isinstance(name, str) and name in loaders.LOADERS:
         return _load(loaders.LOADERS[name], name, options)
+    if isinstance(name, str) and name in KNOWN_FILES and not Path(name).exists():
+        name = find_file(name)
     if is_source(name):
         title = Path(name).stem if isinstance(name, (str, os.PathLike)) else "data"
         return _load(read_own, title, options, name)

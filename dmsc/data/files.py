@@ -45,6 +45,8 @@ _MNIST = (
     "/_algorithm/RepresentationLearning/DEC_/data/MNIST/raw"
 )
 _MULTIVIEW = "zhou572/Multi-view-Datasets/raw/da48f8bf4270c73d57c814a470fcd5fb16d757db"
+_MULTIVIEW_2 = "ChuanbinZhang/Multi-view-datasets/raw/03ead31e6538322e4e0701c3c28a01595c1a015d"
+_SDSNE = "kunzhan/SDSNE/raw/8566a0f4fa5dc9aaaafbb63073ceffad5f4848a0"
 
 # fmt: off
 KNOWN_FILES = {  # by their paths in the folder of the data
@@ -72,6 +74,16 @@ KNOWN_FILES = {  # by their paths in the folder of the data
         "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
     "multiview/HW2sources.mat": _known(
         _MULTIVIEW, "HW2sources.mat", "a888aaf7a582513790340861222346f5b66b071a6fa3c8a370656ba0343ae925"),
+    "multiview/NGs.mat": _known(
+        _MULTIVIEW, "NGs.mat", "9100c95e9cbf8d793c2139ee29b3d1e95330cc6007ade321c05262ee030554c9"),
+    "multiview/MSRC-v5.mat": _known(
+        _MULTIVIEW_2, "MSRC-v5.mat", "3b3adfad0b4e484cef1c1ecd64ec887ddde9f7655ed638e2fee1f047ae2c9ff0"),
+    "multiview/3Sources.mat": _known(
+        _MULTIVIEW_2, "3Sources.mat", "8a94f0e554c5782bc87561314f1bad8ca206910125734f4dbe2492956528c9ae"),
+    "multiview/Handwritten.mat": _known(
+        _MULTIVIEW_2, "Handwritten.mat", "6092a69891afa22785bffd5a4348f52d49a764aa5d40751ec2c4dc0f6ed48a44"),
+    "multiview/bbcsport_2view.mat": _known(
+        _SDSNE, "data/bbcsport_2view.mat", "b0a09b60a3a81ad430ff49b2dfcc2abbd5c8969b33444cc05ee3f82e2f126fc7"),
     "dsc_weights/orl.pkl": _known(
         _DSC_WEIGHTS, "orl.pkl", "18b5aee470e9b26dcc2de5a81b8cf725c60654ef69ec7c2375e4641c4202ea7e"),
     "dsc_weights/coil20.pkl": _known(
