@@ -376,7 +376,8 @@ def test_predict_of_several_views(fusion, old_and_new):
 
 @pytest.mark.parametrize("fusion", PLACES)
 def test_predict_by_the_joint_latent(digits, fusion):
-    model = DMSC(10, fusion=fusion, random_state=0, device="cpu", pretrain_epochs=20, finetune_epochs=10)
+    model = DMSC(10, fusion=fusion, random_state=0, device="cpu", pretrain_epochs=20, finetune_epochs=10,
+                 n_neighbors=None)  # fmt: skip
     model.set_params(settings={**SMALL, "coefficients_init": "warm"}).fit(digits.Xs)
     assert np.mean(model.predict(digits.Xs) == model.labels_) > 0.9  # members are among those that express them
     one = [X[:1] for X in digits.Xs]
