@@ -107,7 +107,7 @@ def test_own_data_get_no_papers_settings(tmp_path, capsys):
     study = tmp_path / "own.yaml"
     study.write_text(f"datasets: ['{path}']\nmethods: [dsc-l2]\n")
     (run,) = read_study(study)
-    assert run.method == METHODS["dsc-l2"]
+    assert run.method == preset("dsc-l2", "", 2)
     capsys.readouterr()
     with pytest.raises(SystemExit, match="2"):
         main([*own, *folders(tmp_path), "--preset", "digit"])

@@ -14,7 +14,7 @@ import pandas as pd
 from ..methods import Baseline, Method
 from ..presets import BASELINES, METHODS, preset
 from .records import BEST, METRICS, READINGS, RESULTS, load_records, records_frame
-from .run import run_name
+from .run import PARTS, run_name
 
 __all__ = [
     "PUBLISHED",
@@ -23,6 +23,7 @@ __all__ = [
     "csv_table",
     "family_table",
     "insert_table",
+    "complete",
     "is_preset",
     "markdown_table",
     "metrics_text",
@@ -157,7 +158,7 @@ def settings_of(record: dict) -> dict[str, str]:
     views = config.get("views", [])
     settings = {"n_clusters": config["n_clusters"], "n_samples": views[0][1][0] if views else None}
     settings |= {"views": " + ".join(f"{name} {'×'.join(map(str, shape[1:]))}" for name, shape in views)}
-    for name, value in (config["method"] | _unstated(config["method"])).items():
+    for name, value in complete(config["method"]).items():
         parts = value if isinstance(value, dict) else {name: value}
         settings |= {part if part not in settings else f"{name}.{part}": parts[part] for part in parts}
     settings |= {"device": record["device"]}
@@ -173,11 +174,13 @@ def settings_of(record: dict) -> dict[str, str]:
     }
 
 
-def _unstated(method: dict) -> dict:
-    """Return the settings that there were none of yet when a method ran, as they were: their defaults."""
-    known = fields(Baseline if "algorithm" in method else Method)
+def complete(method: dict, kind: type | None = None) -> dict:
+    """Return a method of a record with the settings that there were none of yet when it ran, at their defaults."""
+    kind = kind or (Baseline if "algorithm" in method else Method)
     plain = (str, int, float, bool, tuple, type(None))
-    return {f.name: f.default for f in known if f.name not in method and isinstance(f.default, plain)}
+    unstated = {f.name: f.default for f in fields(kind) if f.name not in method and isinstance(f.default, plain)}
+    parts = {name: method[name] for name in PARTS if isinstance(method.get(name), dict)}
+    return method | {name: complete(part, PARTS[name]) for name, part in parts.items()} | unstated
 
 
 def _tell_apart(rows: list[dict]) -> None:
@@ -214,7 +217,7 @@ def of_papers(records: list[dict]) -> list[dict]:
 def is_preset(record: dict) -> bool:
     """Tell whether a run has every setting of its preset, in whatever precision."""
     config = record["config"]
-    told = config["method"] | _unstated(config["method"])
+    told = complete(config["method"])
     dataset = "" if "labels_digest" in config else config["dataset"]  # one's own data have no preset
     meant = json.loads(json.dumps(asdict(preset(told["name"], dataset, config["n_clusters"]))))
     return all(told.get(name) == meant[name] for name in meant if name not in ("source", "precision"))

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,13 @@ from bad_input import one_clear_error
 import dmsc
 from dmsc import training
 from dmsc.data.corruption import corrupt
+from dmsc.data.files import KNOWN_FILES
 from dmsc.experiments import sweep as module
-from dmsc.experiments.autoencoders import AUTHORS
 from dmsc.experiments.records import RESULTS, load_records, move_to_study
 from dmsc.experiments.run import run_id
 from dmsc.experiments.studies import STUDIES, read_study, study_path
 from dmsc.experiments.sweep import sweep
-from dmsc.methods import Baseline, Method
+from dmsc.experiments.tables import complete
 from dmsc.paths import ROOT
 from dmsc.presets import preset
 
@@ -472,7 +471,7 @@ def test_a_training_that_another_run_needs_is_kept_until_that_is_done(dim, tmp_p
 def test_committed_studies_are_valid_and_have_the_records_that_are_committed(path, real_data):
     needed = {"orl": "ORL_32x32.mat", "coil20": "COIL20.mat", "eyaleb": "YaleB_48x42.mat", "bdgp": "BDGP.mat"}
     needed |= {"mnist_usps": "MNIST_USPS.mat", "mnist_edges": "t10k-images-idx3-ubyte.gz"}
-    needed |= {"hw2sources": "multiview/HW2sources.mat"} | {name: name for name in AUTHORS}
+    needed |= {"hw2sources": "multiview/HW2sources.mat"} | {name: name for name in KNOWN_FILES if "/" in name}
     for name, file in needed.items():
         if name in path.read_text(encoding="utf-8"):
             real_data(file)
@@ -480,10 +479,8 @@ def test_committed_studies_are_valid_and_have_the_records_that_are_committed(pat
     folder = Path(RESULTS) / path.stem
     committed = {record["run"]: record["config"] for record in (load_records(folder) if folder.is_dir() else [])}
     assert set(committed) <= set(runs)
-    defaults = {field.name: field.default for kind in (Method, Baseline) for field in fields(kind)}
     for name, config in committed.items():
         for described in (config, runs[name]):
             described["method"].pop("source")  # prose may change
-        added = set(runs[name]["method"]) - set(config["method"])  # settings that there were none of yet
-        config["method"] |= json.loads(json.dumps({setting: defaults[setting] for setting in added}))
+        config["method"] = json.loads(json.dumps(complete(config["method"])))  # with settings there were none of yet
         assert config == runs[name]
