@@ -166,7 +166,7 @@ def run_experiment(
     }
     if isinstance(method, Baseline):
         record |= {"finetune_epochs_of_paper": None, "shorter_than_paper": False, "metrics": {"baseline": scores}}
-        record |= {"label_free": {}, "history": {}}
+        record |= {"label_free": {"chosen": fit.chosen} if fit.chosen else {}, "history": {}}
     else:
         record |= _network_record(dataset, method, fit, scores)
     record["seconds"] = {phase: round(value, 3) for phase, value in fit.seconds.items()}
