@@ -295,7 +295,7 @@ def test_what_the_data_choose_finds_topics_where_the_fixed_value_fails(name, wor
 @pytest.mark.parametrize("name", CHOICES)
 def test_none_is_the_chosen_value_whatever_the_unit(name, words):
     """The penalty of lrr is per unit; the ridge, of unit rows, is not for any scale."""
-    X, parameter = words[0], CHOICES[name][0]
+    X, parameter = words[0][::4], CHOICES[name][0]
     others = {"epochs": 2} if name == "ridge-stopped" else {"tol": 1e-4} if name == "ssc" else {}
     chosen = chosen_parameters(name, X, {parameter: None, **others})
     C = ALGORITHMS[name](X, n_clusters=5, **others, **chosen)
