@@ -2,13 +2,14 @@
 
 Samples are the rows of X, and X ≈ C X; `dmsc.spectral.read_labels` reads clusters off C, the same way for all. The
 papers put samples in columns: their C is the transpose of ours. Penalties are meant for rows of unit length
-(`dmsc.self_expression.unit_rows`); `np.hstack` makes one matrix of several views.
+(`dmsc.self_expression.unit_rows`); `np.hstack` makes one matrix of several views. A penalty of None is chosen by the
+data, without labels (`choose_parameter`): for data that no paper gives a penalty for.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,15 +33,21 @@ from .self_expression import (
 from .spectral import kmeans_labels
 
 __all__ = [
-    "ALGORITHMS", "graph_coefficients", "kmeans_coefficients", "least_squares", "local_least_squares", "lrr", "ssc",
-    "ssc_omp", "stopped_least_squares",
+    "ALGORITHMS", "CHOICES", "choose_alpha", "choose_n_nonzero", "choose_parameter", "choose_penalty",
+    "chosen_parameters", "graph_coefficients", "kmeans_coefficients", "least_squares", "local_least_squares", "lrr",
+    "ssc", "ssc_omp", "stopped_least_squares",
 ]  # fmt: skip
 
 ACTIVE_SET_STEP = 60  # samples that join an active set of ssc at a time
 GROWTH = 1.1  # of the weight of lrr's constraints, each step; nearer to 1 is nearer to the minimum, and slower
 
+#: What is tried where a parameter is None: alpha of `ssc`, n_nonzero of `ssc_omp`, the penalty of `lrr` in multiples
+#: of the one below which C is 0. Each begins with the C that has the fewest coefficients, or directions.
+ALPHAS, N_NONZERO, MULTIPLES = (1.5, 3.0, 5.0, 10.0, 20.0), (5, 10, 20), (3, 6, 12, 25, 50, 100, 200, 400)
+MAX_SAMPLES = 300  # that a choice looks at
 
-def ssc(X: ArrayLike, alpha: float = 20.0, tol: float = 1e-6, max_iter: int = 100_000) -> np.ndarray:
+
+def ssc(X: ArrayLike, alpha: float | None = 20.0, tol: float = 1e-6, max_iter: int = 100_000) -> np.ndarray:
     """Sparse subspace clustering: every sample is a combination of few others.
 
         min_C ‖C‖₁ + λ/2 ‖X − C X‖²_F   with diag(C) = 0,   λ = α/μ,   μ = min_i max_{j≠i} |xᵢᵀxⱼ|
@@ -55,8 +62,8 @@ def ssc(X: ArrayLike, alpha: float = 20.0, tol: float = 1e-6, max_iter: int = 10
     Parameters
     ----------
     X : array (N, D)
-    alpha : float
-        Weight of the error.
+    alpha : float or None
+        Weight of the error, whatever the scale of X. None: `choose_alpha`.
     tol : float
         Duality gap of a row on its active set, relative to its objective at 0; outside the set, correlations may exceed
         1/λ by a share of √tol.
@@ -73,8 +80,8 @@ def ssc(X: ArrayLike, alpha: float = 20.0, tol: float = 1e-6, max_iter: int = 10
     outliers and eq. 14; You et al., "Oracle Based Active Set Algorithm", CVPR 2016, algorithm 1 (the active set).
     """
     X = _samples(X)
-    alpha, tol = positive_number("alpha", alpha), positive_number("tol", tol, at_most=1)
-    max_iter = integer("max_iter", max_iter, 1)
+    tol, max_iter = positive_number("tol", tol, at_most=1), integer("max_iter", max_iter, 1)
+    alpha = positive_number("alpha", choose_alpha(X, tol=tol, max_iter=max_iter) if alpha is None else alpha)
     G = X @ X.T  # (N, N)
     C = np.zeros_like(G)
     nearest = np.abs(G - np.diag(G.diagonal())).max(axis=1)
@@ -110,7 +117,11 @@ def ssc(X: ArrayLike, alpha: float = 20.0, tol: float = 1e-6, max_iter: int = 10
 
 
 def lrr(
-    X: ArrayLike, penalty: float = 0.1, n_components: int | None = None, tol: float = 1e-6, max_iter: int = 1000
+    X: ArrayLike,
+    penalty: float | None = 0.1,
+    n_components: int | None = None,
+    tol: float = 1e-6,
+    max_iter: int = 1000,
 ) -> np.ndarray:
     """Low-rank representation: all samples use few directions together, and whole samples may be wrong.
 
@@ -128,8 +139,9 @@ def lrr(
     Parameters
     ----------
     X : array (N, D)
-    penalty : float
-        Of the errors.
+    penalty : float or None
+        Of the errors, per unit of X. C is 0 up to about l / s², where l is the length of the longest row and s the
+        largest singular value. None: `choose_penalty`.
     n_components : int, optional
         Keep so many leading singular directions of X: a step costs r³ + N r². On BDGP (N = 2500, D = 3528, one core)
         all take 80 s, 300 take 5 s.
@@ -147,8 +159,10 @@ def lrr(
     Liu et al., "Robust Recovery of Subspace Structures by Low-Rank Representation", TPAMI 2013, section 4, algorithm 1.
     """
     X = _samples(X)
-    penalty, tol = positive_number("penalty", penalty), positive_number("tol", tol, at_most=1)
-    max_iter = integer("max_iter", max_iter, 1)
+    tol, max_iter = positive_number("tol", tol, at_most=1), integer("max_iter", max_iter, 1)
+    if penalty is None:
+        penalty = choose_penalty(X, n_components=n_components, tol=tol, max_iter=max_iter)
+    penalty = positive_number("penalty", penalty)
     r = min(X.shape) if n_components is None else min(*X.shape, integer("n_components", n_components, 1))
     scale = np.linalg.norm(X, axis=1).max() or 1.0
     X, penalty = X / scale, penalty * scale
@@ -183,7 +197,7 @@ def _shrink_rows(A: np.ndarray, threshold: float) -> np.ndarray:
     return A * (1 - threshold / np.maximum(np.linalg.norm(A, axis=1, keepdims=True), threshold))
 
 
-def ssc_omp(X: ArrayLike, n_nonzero: int = 10, tol: float = 1e-6) -> np.ndarray:
+def ssc_omp(X: ArrayLike, n_nonzero: int | None = 10, tol: float = 1e-6) -> np.ndarray:
     """Sparse subspace clustering by orthogonal matching pursuit, the greedy way to few coefficients.
 
         min_{cᵢ} ‖xᵢ − cᵢ X‖²   subject to ‖cᵢ‖₀ ≤ n_nonzero, Cᵢᵢ = 0
@@ -195,8 +209,8 @@ def ssc_omp(X: ArrayLike, n_nonzero: int = 10, tol: float = 1e-6) -> np.ndarray:
     Parameters
     ----------
     X : array (N, D)
-    n_nonzero : int
-        Coefficients per row at most.
+    n_nonzero : int or None
+        Coefficients per row at most. None: `choose_n_nonzero`.
     tol : float
         A row is done when its residual is below tol times its length; below 1e-6 rounding decides.
 
@@ -209,7 +223,8 @@ def ssc_omp(X: ArrayLike, n_nonzero: int = 10, tol: float = 1e-6) -> np.ndarray:
     You et al., "Scalable Sparse Subspace Clustering by Orthogonal Matching Pursuit", CVPR 2016, algorithm 2.
     """
     X = _samples(X)
-    n_nonzero, tol = integer("n_nonzero", n_nonzero, 1), positive_number("tol", tol, at_most=1)
+    tol = positive_number("tol", tol, at_most=1)
+    n_nonzero = integer("n_nonzero", choose_n_nonzero(X, tol=tol) if n_nonzero is None else n_nonzero, 1)
     G = X @ X.T
     C, squares, rows = np.zeros_like(G), G.diagonal(), np.flatnonzero(G.diagonal())
     support, residual, correlation = np.empty((len(rows), 0), dtype=int), squares[rows], G[rows]
@@ -351,6 +366,85 @@ def graph_coefficients(X: ArrayLike, n_neighbors: int = 10) -> np.ndarray:
     return C
 
 
+def choose_parameter(
+    algorithm: Callable[[np.ndarray, Any], np.ndarray], X: ArrayLike, candidates: Sequence[Any], seed: int = 0
+) -> Any:
+    """Choose a parameter of a method without labels: by how well C expresses features that it was not fitted to.
+
+    The features are split at random into halves A and B. C is fitted to A, and judged by ‖X_B - C X_B‖²_F with its
+    diagonal left out, as a sample tells nothing about itself: `lrr` nears C = I as its penalty grows, and that has no
+    error. Candidates are tried in their order until the error rises. Not more than 300 samples, drawn at random, are
+    looked at.
+
+    Parameters
+    ----------
+    algorithm : callable
+        ``algorithm(X, candidate)`` is C.
+    X : array (N, D)
+        With two features at least.
+    candidates : sequence
+        From few coefficients to many. They should mean the same at any scale and for any N.
+    seed : int
+        Of the split and the sample.
+
+    Returns
+    -------
+    One of the candidates.
+
+    Notes
+    -----
+    As `dmsc.self_expression.choose_ridge`, for any method. It takes the C that predicts best, which need not be the one
+    with the best clusters: where features are nearly copies of each other (pixels), it takes many coefficients.
+    """
+    X, rng = _samples(X), np.random.default_rng(seed)
+    if X.shape[1] < 2:
+        raise ValueError(f"a choice without labels needs two features, got X of shape {X.shape}: give a value")
+    X = X[rng.permutation(len(X))[:MAX_SAMPLES]]
+    seen, unseen = np.array_split(X[:, rng.permutation(X.shape[1])], 2, axis=1)
+    chosen, least = candidates[0], np.inf
+    for candidate in candidates:
+        C = algorithm(seen, candidate)
+        error = ((unseen - (C - np.diag(C.diagonal())) @ unseen) ** 2).sum()
+        if error >= least:
+            break
+        chosen, least = candidate, error
+    return chosen
+
+
+def choose_alpha(X: ArrayLike, **options: Any) -> float:
+    """Choose alpha of `ssc`, with its other options as given; see `choose_parameter`."""
+    return choose_parameter(lambda Z, alpha: ssc(Z, alpha, **options), X, ALPHAS)
+
+
+def choose_n_nonzero(X: ArrayLike, **options: Any) -> int:
+    """Choose n_nonzero of `ssc_omp`, with its other options as given; see `choose_parameter`."""
+    return choose_parameter(lambda Z, n_nonzero: ssc_omp(Z, n_nonzero, **options), X, N_NONZERO)
+
+
+def choose_penalty(X: ArrayLike, **options: Any) -> float:
+    """Choose the penalty of `lrr`, with its other options as given; see `choose_parameter`.
+
+    What is chosen is a multiple of l / s² (see `lrr`): that is the same for any N and any unit.
+    """
+    multiple = choose_parameter(lambda Z, m: lrr(Z, m * _least_penalty(Z), **options), X, MULTIPLES)
+    return multiple * _least_penalty(_samples(X))
+
+
+def _least_penalty(X: np.ndarray) -> float:
+    """About the largest penalty with which lrr's C is 0; for X = 0, where it always is, 1."""
+    G = X @ X.T if len(X) < X.shape[1] else X.T @ X
+    (largest,) = eigh(G, eigvals_only=True, subset_by_index=[len(G) - 1, len(G) - 1])  # s²
+    return float(np.linalg.norm(X, axis=1).max() / largest) if largest > 0 else 1.0
+
+
+def chosen_parameters(algorithm: str, X: ArrayLike, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameter that is None in ``parameters`` but would be chosen (`CHOICES`), with its value for X."""
+    name, choose = CHOICES.get(algorithm, ("", None))
+    if choose is None or parameters.get(name, "given") is not None:
+        return {}
+    return {name: choose(X, **{other: value for other, value in parameters.items() if other != name})}
+
+
 def _samples(X: ArrayLike) -> np.ndarray:
     """X as a float64 matrix (N, D), or what is wrong with it."""
     X = np.asarray(X)
@@ -390,4 +484,13 @@ ALGORITHMS: dict[str, Callable[..., np.ndarray]] = {
     "ridge-stopped": _without_clusters(stopped_least_squares),
     "kmeans": kmeans_coefficients,
     "spectral": _without_clusters(graph_coefficients),
+}
+
+#: Of each method that has one: the parameter that is chosen where it is None, and how: ``choose(X, **others)``.
+CHOICES: dict[str, tuple[str, Callable[..., Any]]] = {
+    "ssc": ("alpha", choose_alpha),
+    "lrr": ("penalty", choose_penalty),
+    "ssc-omp": ("n_nonzero", choose_n_nonzero),
+    "ridge": ("ridge", lambda X, **others: choose_ridge([X])),
+    "ridge-stopped": ("ridge", lambda X, **others: choose_ridge([X])),
 }

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from .baselines import CHOICES
 from .checks import integer, one_of
 from .cluster_number import estimate_n_clusters
 from .clusterer import READING_OPTIONS, SingleView, SubspaceClusterer, dictionary
@@ -49,6 +50,11 @@ class _Classical(SingleView):
 
     def _solve(self, dataset: Dataset, method: Baseline, seed: int, readings: Sequence[str]) -> Fit:
         return fit_baseline(dataset, method, seed=seed, readings=readings)
+
+    def _remember(self, dataset: Dataset, method: Baseline, fit: Fit) -> None:
+        super()._remember(dataset, method, fit)
+        name, _ = CHOICES[self._name]
+        setattr(self, f"{name}_", fit.chosen.get(name, getattr(self, name)))
 
 
 @dataclass(eq=False, repr=False)
@@ -314,7 +320,14 @@ class SSC(_Classical):
     n_clusters, reading, reading_options, max_clusters, random_state, verbose
         As in `DSC`.
     alpha, tol
-        As in `dmsc.baselines.ssc`.
+        As in `dmsc.baselines.ssc`: alpha is chosen without labels if None.
+
+    Attributes
+    ----------
+    alpha_ : float
+        The weight of the error, given or chosen.
+    labels_, ...
+        As in `DSC`, without a network.
 
     References
     ----------
@@ -331,7 +344,7 @@ class SSC(_Classical):
     """
 
     _name = "ssc"
-    alpha: float = 20.0
+    alpha: float | None = None
     tol: float = 1e-6
 
 
@@ -344,8 +357,14 @@ class LRR(_Classical):
     n_clusters, reading, reading_options, max_clusters, random_state, verbose
         As in `DSC`.
     penalty, n_components, tol
-        As in `dmsc.baselines.lrr`. C is 0 up to a penalty of 1 / s², where s is the largest singular value of the
-        scaled X: a few samples, or directions that nothing prefers, need a larger one.
+        As in `dmsc.baselines.lrr`, of X with unit rows: the penalty is chosen without labels if None.
+
+    Attributes
+    ----------
+    penalty_ : float
+        The penalty, given or chosen.
+    labels_, ...
+        As in `DSC`, without a network.
 
     References
     ----------
@@ -361,7 +380,7 @@ class LRR(_Classical):
     """
 
     _name = "lrr"
-    penalty: float = 0.1
+    penalty: float | None = None
     n_components: int | None = None
     tol: float = 1e-6
 
@@ -375,7 +394,14 @@ class SSCOMP(_Classical):
     n_clusters, reading, reading_options, max_clusters, random_state, verbose
         As in `DSC`.
     n_nonzero, tol
-        As in `dmsc.baselines.ssc_omp`.
+        As in `dmsc.baselines.ssc_omp`: n_nonzero is chosen without labels if None.
+
+    Attributes
+    ----------
+    n_nonzero_ : int
+        Coefficients per row at most, given or chosen.
+    labels_, ...
+        As in `DSC`, without a network.
 
     References
     ----------
@@ -391,7 +417,7 @@ class SSCOMP(_Classical):
     """
 
     _name = "ssc-omp"
-    n_nonzero: int = 10
+    n_nonzero: int | None = None
     tol: float = 1e-6
 
 
@@ -405,6 +431,13 @@ class RidgeSelfExpression(_Classical):
         As in `DSC`.
     ridge
         As in `dmsc.baselines.least_squares`: chosen on held-out features if None.
+
+    Attributes
+    ----------
+    ridge_ : float
+        The penalty, given or chosen.
+    labels_, ...
+        As in `DSC`, without a network.
 
     References
     ----------

@@ -293,6 +293,15 @@ TABLE |= {
     for dataset, row in SPATIAL_ROWS.items()
 }
 TABLE |= {(name, ""): _own_data(method) for name, method in METHODS.items() if name != "listing"}
+
+
+# No paper's penalty holds on data of one's own: it is chosen without labels.
+def _chosen_penalty(name: str, own: str) -> Callable[[int], dict]:
+    return lambda K: {"parameters": BASELINES[name].parameters | {own: None}}
+
+
+OWN_PENALTIES = {"ssc": "alpha", "ssc-omp": "n_nonzero", "lrr": "penalty"}
+TABLE |= {(name, ""): _chosen_penalty(name, own) for name, own in OWN_PENALTIES.items()}
 # CMSC-DCCA is affinity fusion with one more term; no paper gives weights for it.
 TABLE |= {("cmsc-dcca", dataset): _correlated(row) for (name, dataset), row in TABLE.items() if name == "affinity"}
 
@@ -306,7 +315,8 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides: Any) -> Meth
         One of `METHODS` or `BASELINES`.
     dataset : str
         Name of a dataset, ``Dataset.preset``; one that no paper speaks of gets the method's defaults. "" is data of
-        one's own: their views are brought to a common scale, and the weights mean the same for any units.
+        one's own: their views are brought to a common scale, the weights mean the same for any units, and baselines'
+        penalties are chosen without labels.
     n_clusters : int
         K; some papers' weights depend on it.
     **overrides
@@ -336,6 +346,6 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides: Any) -> Meth
         rows = [TABLE[name, dataset](n_clusters) for name in ("affinity", "dsc-l2") if (name, dataset) in TABLE]
         readings = [settings["reading"] for settings in rows if "reading" in settings]
         description = replace(description, reading=readings[0]) if readings else description
-    elif row is not None:
+    if row is not None:
         description = replace(description, **row(n_clusters))
     return override(description, **overrides)

@@ -13,6 +13,9 @@ import dmsc
 from dmsc import baselines
 from dmsc.baselines import (
     ALGORITHMS,
+    CHOICES,
+    choose_parameter,
+    chosen_parameters,
     graph_coefficients,
     kmeans_coefficients,
     least_squares,
@@ -21,7 +24,7 @@ from dmsc.baselines import (
     ssc_omp,
     stopped_least_squares,
 )
-from dmsc.metrics import ari
+from dmsc.metrics import ari, clustering_accuracy
 from dmsc.self_expression import choose_ridge, unit_rows
 from dmsc.spectral import read_labels
 
@@ -263,6 +266,77 @@ def test_stopped_late_enough_least_squares_are_solved(noisy):
     assert np.abs(near - solved).max() < 1e-3 < np.abs(far - solved).max()
 
 
+# Chosen without labels ------------------------------------------------------------------------------------------------
+FIXED = {"ssc": 20.0, "lrr": 0.1, "ssc-omp": 10}
+
+
+@pytest.fixture
+def words():
+    """Unit rows (80, 200) of word counts: half of the words of a text are its topic's, half are everyone's."""
+    rng, topic = np.random.default_rng(0), np.repeat(range(5), 16)
+    topics, common = rng.dirichlet(np.full(200, 0.2), size=5), rng.dirichlet(np.full(200, 0.5))
+    return unit_rows([rng.poisson(30 * (topics[topic] + common))])[0], topic
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_what_the_data_choose_finds_topics_where_the_fixed_value_fails(name, words):
+    X, topic = words
+    parameter = CHOICES[name][0]
+    coefficients = {value: ALGORITHMS[name](X, n_clusters=5, **{parameter: value}) for value in (None, FIXED[name])}
+    chosen, fixed = (clustering_accuracy(topic, read_labels(C, 5).labels) for C in coefficients.values())
+    assert np.linalg.matrix_rank(coefficients[None]) >= 5
+    assert fixed < 0.9 < chosen
+    if name == "lrr":
+        assert np.linalg.matrix_rank(coefficients[0.1]) < 5
+    else:
+        assert (coefficients[None] != 0).sum() < (coefficients[FIXED[name]] != 0).sum() / 1.9
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_none_is_the_chosen_value_whatever_the_unit(name, words):
+    """The penalty of lrr is per unit; the ridge, of unit rows, is not for any scale."""
+    X, parameter = words[0][::4], CHOICES[name][0]
+    others = {"epochs": 2} if name == "ridge-stopped" else {"tol": 1e-4} if name == "ssc" else {}
+    chosen = chosen_parameters(name, X, {parameter: None, **others})
+    C = ALGORITHMS[name](X, n_clusters=5, **others, **chosen)
+    np.testing.assert_array_equal(ALGORITHMS[name](X, n_clusters=5, **others, **{parameter: None}), C)
+    if parameter != "ridge":
+        C_far = ALGORITHMS[name](1000 * X, n_clusters=5, **others, **{parameter: None})
+        np.testing.assert_allclose(C_far, C, atol=1e-3 if name == "ssc" else 1e-7)  # as coordinate descent ends
+        found = chosen_parameters(name, 1000 * X, {parameter: None, **others})[parameter]
+        assert found * (1000 if name == "lrr" else 1) == pytest.approx(chosen[parameter], rel=1e-9)
+
+
+def test_only_none_is_chosen():
+    assert chosen_parameters("ssc", ROWS, {"alpha": 3.0}) == chosen_parameters("ssc", ROWS, {}) == {}
+    assert chosen_parameters("kmeans", ROWS, {}) == chosen_parameters("spectral", ROWS, {"n_neighbors": None}) == {}
+
+
+def test_a_choice_goes_by_features_that_were_not_seen(monkeypatch):
+    """Three views of the same: C of the seen half is that of the other, too; its diagonal says nothing."""
+    X = np.tile(np.random.default_rng(0).normal(size=(20, 1)), 6)
+    calls = []
+
+    def algorithm(seen, share):
+        """So much of each sample by itself, and the rest by its best match."""
+        calls.append((seen.shape, share))
+        others = seen @ seen.T / (seen**2).sum()
+        return share * np.eye(len(seen)) + (1 - share) * others
+
+    assert choose_parameter(algorithm, X, (0.9, 0.5, 0.0, 0.3, 0.1)) == 0.0
+    assert calls == [((20, 3), share) for share in (0.9, 0.5, 0.0, 0.3)]  # and no further than where it gets worse
+    calls.clear()
+    monkeypatch.setattr(baselines, "MAX_SAMPLES", 12)
+    assert choose_parameter(algorithm, X, (1.0, 0.0)) == 0.0 and calls[0][0] == (12, 3)
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_a_choice_without_data_is_no_crash(name):
+    for X in (np.zeros((4, 3)), np.eye(4, dtype=int), np.ones((2, 5), np.float32)):
+        C = ALGORITHMS[name](X, n_clusters=2, **{CHOICES[name][0]: None})
+        assert C.shape == (len(X), len(X)) and np.isfinite(C).all()
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_another_order_of_the_samples_gives_the_same(name, noisy):
     order = np.random.default_rng(5).permutation(40)
@@ -331,6 +405,11 @@ ROWS = np.ones((6, 3))
         ("stopped: epochs", lambda: stopped_least_squares(ROWS, 1, -1), ValueError, ("epochs", "-1")),
         ("stopped: rate", lambda: stopped_least_squares(ROWS, 1, learning_rate=0), ValueError, ("rate", "got 0")),
         ("ridge: 0", lambda: least_squares(ROWS, 0), ValueError, ("ridge", "got 0")),
+        ("ssc: nothing to choose by", lambda: ssc(ROWS[:, :1], None), ValueError, ("two features", "(6, 1)")),
+        ("lrr: nothing to choose by", lambda: lrr(ROWS[:, :1], None), ValueError, ("two features", "(6, 1)")),
+        ("omp: nothing to choose by", lambda: ssc_omp(ROWS[:, :1], None), ValueError, ("two features", "(6, 1)")),
+        ("ssc: tol, and a choice", lambda: ssc(ROWS, None, tol=2), ValueError, ("tol", "got 2")),
+        ("choice of what is no number", lambda: lrr(ROWS * np.nan, None), ValueError, ("X must be finite", "nan")),
         ("ridge: one feature", lambda: least_squares(ROWS[:, :1]), ValueError, "two features"),
         ("kmeans: K", lambda: kmeans_coefficients(ROWS, 7), ValueError, ("n_clusters", "from 1 to 6, got 7")),
         ("kmeans: seed", lambda: kmeans_coefficients(ROWS, 2, seed=2**32), ValueError, ("seed", "got 4294967296")),

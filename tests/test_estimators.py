@@ -27,7 +27,7 @@ from dmsc.experiments import memory, reader
 from dmsc.experiments.fitting import fit_baseline, fit_network
 from dmsc.fusion import FUNCTIONS, PLACES
 from dmsc.metrics import clustering_accuracy, eigengap
-from dmsc.presets import BASELINES, override, preset
+from dmsc.presets import BASELINES, preset
 from dmsc.selection import select, subspace_consistency
 from dmsc.self_expression import choose_ridge, unit_rows
 from dmsc.spectral import PLAIN, Reading, build_affinity, read_labels
@@ -97,9 +97,11 @@ def test_dsc_is_a_run_of_its_description(norm):
 def test_baseline_is_a_run_of_its_description(estimator, subspaces):
     data = Dataset("data", subspaces.Xs[:1], n_clusters=4)
     penalty = {"penalty": 1.0} if estimator is LRR else {}
-    fit = fit_baseline(data, override(BASELINES[estimator._name], **penalty), seed=1)
+    fit = fit_baseline(data, preset(estimator._name, "", 4, **penalty), seed=1)
     for reading, candidate in zip(("plain", "paper"), fit.candidates, strict=True):
         model = estimator(4, reading=reading, random_state=1, **penalty).fit(data.Xs[0])
+        name, choose = baselines.CHOICES[estimator._name]
+        assert getattr(model, f"{name}_") == penalty.get(name, choose(unit_rows(data.Xs)[0]))
         assert np.array_equal(model.coefficients_, fit.coefficients)
         assert np.array_equal(model.labels_, candidate.labels)
         assert reading == "paper" or clustering_accuracy(subspaces.y, model.labels_) == 1.0
@@ -158,7 +160,8 @@ def test_defaults_are_those_of_the_presets():
     for estimator, function in CLASSICAL.items():
         parameters = estimator()._description().parameters
         defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
-        assert parameters == {name: defaults[name] for name in parameters} | BASELINES[estimator._name].parameters
+        own = preset(estimator._name, "", 8).parameters
+        assert parameters == {name: defaults[name] for name in parameters} | own
 
 
 @pytest.mark.parametrize("model", [DSC(3, settings=SMALL, **TINY), *(estimator(3) for estimator in CLASSICAL)])

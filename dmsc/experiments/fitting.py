@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..baselines import ALGORITHMS
+from ..baselines import ALGORITHMS, chosen_parameters
 from ..checks import integer
 from ..data import Dataset
 from ..devices import as_tensors, resolve_device, seed_everything
@@ -69,7 +69,8 @@ class Fit:
     anchors : array (m,) or None
         Indices of the samples that C combines, where it is not all of them.
     chosen : dict
-        What took the place of "auto" in the method: ``scale``, ``n_neighbors``.
+        What took the place of "auto" in the method: ``scale``, ``n_neighbors``; of a baseline, the parameter that
+        was None (`dmsc.baselines.CHOICES`).
     """
 
     coefficients: np.ndarray
@@ -260,9 +261,11 @@ def fit_baseline(dataset: Dataset, method: Baseline, *, seed: int = 0, readings:
     with reader.clock("solve"):
         weights = repeat_last(method.weights, len(reader.rows))
         X = np.hstack([w**0.5 * rows for w, rows in zip(weights, reader.rows, strict=True)])  # (N, sum of D)
-        C = ALGORITHMS[method.algorithm](X, n_clusters=dataset.n_clusters, seed=seed, **method.parameters)
+        chosen = chosen_parameters(method.algorithm, X, method.parameters)
+        parameters = method.parameters | chosen
+        C = ALGORITHMS[method.algorithm](X, n_clusters=dataset.n_clusters, seed=seed, **parameters)
     labels = reader.read(C)
-    chosen = _chosen(asked, method)
+    chosen |= _chosen(asked, method)
     return Fit(C, labels, reader.candidates, {}, reader.ridge, {}, reader.clock.seconds, chosen=chosen)
 
 
