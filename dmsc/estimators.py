@@ -417,7 +417,7 @@ class SSCOMP(_Classical):
     """
 
     _name = "ssc-omp"
-    n_nonzero: int | None = None
+    n_nonzero: int | None = 10
     tol: float = 1e-6
 
 

@@ -300,7 +300,7 @@ def _chosen_penalty(name: str, own: str) -> Callable[[int], dict]:
     return lambda K: {"parameters": BASELINES[name].parameters | {own: None}}
 
 
-OWN_PENALTIES = {"ssc": "alpha", "ssc-omp": "n_nonzero", "lrr": "penalty"}
+OWN_PENALTIES = {"ssc": "alpha", "lrr": "penalty"}  # ssc-omp's number of coefficients has no unit
 TABLE |= {(name, ""): _chosen_penalty(name, own) for name, own in OWN_PENALTIES.items()}
 # CMSC-DCCA is affinity fusion with one more term; no paper gives weights for it.
 TABLE |= {("cmsc-dcca", dataset): _correlated(row) for (name, dataset), row in TABLE.items() if name == "affinity"}
