@@ -109,8 +109,9 @@ class SubspaceClusterer(ClusterMixin, BaseEstimator):
             warnings.warn(sign, stacklevel=3)
         if self.verbose:
             sizes = ", ".join(map(str, np.bincount(self.labels_)))
+            chosen = "".join(f"{name} = {value}, " for name, value in fit.chosen.items())
             print(f"{type(self).__name__}: {dataset.n_samples} samples, {dataset.n_views} views, "
-                  f"K = {self.n_clusters_} (clusters of {sizes}), reading {chosen.reading!r}, "
+                  f"K = {self.n_clusters_} (clusters of {sizes}), reading {self.candidate_.reading!r}, {chosen}"
                   f"{time.perf_counter() - began:.1f} s, warning signs: {'; '.join(signs) or 'none'}")  # fmt: skip
         return self
 
