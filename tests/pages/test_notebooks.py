@@ -27,6 +27,7 @@ EXPECTED = [
     "11_comparison",
     "12_speed_and_scale",
     "13_what_does_the_work",
+    "14_your_own_data",
 ]
 ABSOLUTE_PATH = re.compile(r"(?<![\w.~])/(?:home|root|tmp|work|Users|opt|usr|var|mnt)/|\b[A-Z]:\\\\?\w")
 
