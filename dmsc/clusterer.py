@@ -19,6 +19,7 @@ from .checks import SEED_LIMIT, integer, one_of
 from .cluster_number import CRITERIA, estimate_n_clusters, strongest
 from .data import Dataset
 from .data.arrays import check_finite, view_array
+from .experiments.choosing import scaled
 from .experiments.fitting import Fit
 from .experiments.reader import Reader
 from .methods import Baseline, Method
@@ -92,7 +93,8 @@ class SubspaceClusterer(ClusterMixin, BaseEstimator):
         labels, candidates = fit.labels, fit.candidates
         if estimated:  # until now K played no part
             dataset = replace(dataset, n_clusters=self._estimate(fit, max_clusters))
-            reader = Reader(dataset, method, seed, (self.reading,))
+            judged = scaled(dataset, fit.chosen.get("scale", method.scale))
+            reader = Reader(judged, method, seed, (self.reading,))
             labels, candidates = reader.read(fit.coefficients, fit.epochs), reader.candidates
         chosen = select(candidates) if self.reading == "selected" else candidates[-1]
 
@@ -109,9 +111,9 @@ class SubspaceClusterer(ClusterMixin, BaseEstimator):
             warnings.warn(sign, stacklevel=3)
         if self.verbose:
             sizes = ", ".join(map(str, np.bincount(self.labels_)))
-            chosen = "".join(f"{name} = {value}, " for name, value in fit.chosen.items())
-            print(f"{type(self).__name__}: {dataset.n_samples} samples, {dataset.n_views} views, "
-                  f"K = {self.n_clusters_} (clusters of {sizes}), reading {self.candidate_.reading!r}, {chosen}"
+            told = "".join(f"{name} = {value}, " for name, value in fit.chosen.items())
+            print(f"{type(self).__name__}: N = {dataset.n_samples}, M = {dataset.n_views}, "
+                  f"K = {self.n_clusters_} (clusters of {sizes}), reading {chosen.reading!r}, {told}"
                   f"{time.perf_counter() - began:.1f} s, warning signs: {'; '.join(signs) or 'none'}")  # fmt: skip
         return self
 

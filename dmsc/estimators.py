@@ -97,8 +97,15 @@ class _Network(SubspaceClusterer):
         asked = {**(self.settings or {}), **({} if self.n_neighbors == "auto" else {"n_neighbors": self.n_neighbors})}
         return override(method, **{name: asked[name] for name in NOT_ANCHORED if name in asked}, anchors=anchors)
 
+    def _may_have_anchors(self, method: Method, dataset: Dataset) -> bool:
+        asked = [name for name in NOT_ANCHORED if name in (self.settings or {})]
+        asked += ["n_neighbors"] * isinstance(self.n_neighbors, int)
+        plain = self.reading == "plain" and self.n_clusters not in ("modularity", "silhouette")
+        usual = method.loss.norm == 2 and method.correlation is None and not asked
+        return plain and usual and dataset.masks is None
+
     def _sized(self, method: Method, dataset: Dataset) -> Method:
-        if self.anchors == "auto":
+        if self.anchors == "auto" and self._may_have_anchors(method, dataset):
             device = resolve_device(self.device)
             method = self._anchored(method, auto_anchors(dataset, method, device, (self.reading,)))
         if method.anchors is not None and self.reading != "plain":
@@ -118,8 +125,10 @@ class _Network(SubspaceClusterer):
 
     @torch.no_grad()
     def _latents(self, Xs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        device = next(self.model_.parameters()).device
         Xs = [scaling(X) for scaling, X in zip(self._scalings, Xs, strict=True)]
+        if self._among_views:
+            return Xs
+        device = next(self.model_.parameters()).device
         return [Z.cpu().numpy() for Z in self.model_.encode(as_tensors(Xs, device, self._input_scale))]
 
     @torch.no_grad()
@@ -128,7 +137,13 @@ class _Network(SubspaceClusterer):
         self._input_scale = method.input_scale
         masks: Sequence[np.ndarray | None] = [None] * dataset.n_views if dataset.masks is None else dataset.masks
         scale = self.chosen_.get("scale", method.scale)
-        self._scalings = [fit_scaling(X, scale, mask) for X, mask in zip(dataset.Xs, masks, strict=True)]
+        views = list(zip(dataset.Xs, masks, strict=True))
+        self._scalings = [fit_scaling(X, scale, mask) for X, mask in views]
+        self._among_views = self.chosen_.get("n_neighbors", method.n_neighbors) is not None  # neighbors are theirs
+        if self._among_views:
+            scaled = [scaling(*view) for scaling, view in zip(self._scalings, views, strict=True)]
+            self._clusters = NearestSubspace(scaled, self.labels_)
+            return
         Zs = [Z.cpu().numpy() for Z in fit.model.encode(fit.Xs, fit.masks)]
         self._clusters = NearestSubspace(Zs, self.labels_, repeat_last(method.loss.self_expression, len(Zs)))
 
@@ -138,7 +153,8 @@ class DSC(SingleView, _Network):
     """Deep subspace clustering of one view (DSC-Net).
 
     An autoencoder whose latents express each other, Z ≈ C Z; the graph of C is cut into clusters. C is about the
-    samples that it was fitted to; ``predict`` brings new ones to the clusters that express their latents best.
+    samples that it was fitted to; ``predict`` brings new ones to the clusters that express them best: their latents, or
+    the scaled views themselves where C is between nearest neighbors, which are found there.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from .self_expression import choose_ridge, unit_rows
+from .self_expression import LOCAL_RIDGE, choose_ridge, unit_rows
 
 __all__ = ["NearestSubspace"]
 
@@ -52,8 +52,10 @@ class NearestSubspace:
 
     @cached_property
     def ridge(self) -> float:
-        """The penalty r, chosen without labels on the clustered samples, at the first use."""
-        return choose_ridge(self.latents)
+        """The penalty r, chosen without labels on at most 1000 of the clustered samples, at the first use."""
+        rows = np.random.default_rng(0).permutation(len(self.labels))[:1000]
+        halved = [Z[rows] for Z in self.latents if Z.shape[1] > 1]
+        return choose_ridge(halved) if halved else LOCAL_RIDGE
 
     def errors(self, Zs: Sequence[np.ndarray]) -> np.ndarray:
         """Return e_k(x) (n, K) for the latents (n, ...) of n new samples."""

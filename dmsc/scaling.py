@@ -93,6 +93,8 @@ def fit_scaling(X: np.ndarray, scale: str, mask: np.ndarray | None = None) -> Sc
         if rows.min() < 0:
             raise ValueError(f"scale='tf-idf' is for counts, from 0 on, got {rows.min():g}: use 'unit' or 'standard'")
         factor = np.log((1 + len(rows)) / (1 + (rows > 0).sum(axis=0)))
+        if not factor.any():
+            raise ValueError("scale='tf-idf' leaves nothing of a view whose samples all have all features: use 'unit'")
     return Scaling(scale, kept, shift, factor)
 
 

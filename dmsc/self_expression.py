@@ -295,7 +295,7 @@ def choose_ridge(Xs: Sequence[np.ndarray], ridges: Sequence[float] = RIDGES, see
     Parameters
     ----------
     Xs : sequence of arrays (N, ...)
-        Views; anything past the first axis is flattened.
+        Views; anything past the first axis is flattened. Those of one feature have no say.
     ridges : sequence of float
         Candidates, at the scale of all the features.
     seed : int
@@ -309,17 +309,20 @@ def choose_ridge(Xs: Sequence[np.ndarray], ridges: Sequence[float] = RIDGES, see
     Raises
     ------
     ValueError
-        If a view has fewer than two features.
+        If no view has two features.
     """
     generator = np.random.default_rng(seed)
     seen, unseen = [], []
     for X in Xs:
         X = np.asarray(X, dtype=np.float64).reshape(len(X), -1)  # (N, D)
         if X.shape[1] < 2:
-            raise ValueError("choose_ridge needs views of at least two features")
+            continue  # one feature can't be halved
         shuffled = generator.permutation(X.shape[1])
         seen.append(X[:, shuffled[: len(shuffled) // 2]])
         unseen.append(X[:, shuffled[len(shuffled) // 2 :]])
+
+    if not seen:
+        raise ValueError("choose_ridge needs a view of at least two features (constant ones don't count)")
 
     def held_out_error(ridge: float) -> float:
         C = ridge_self_expression(seen, ridge / 2).numpy()  # half the features: half the Gram matrix

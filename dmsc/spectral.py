@@ -154,7 +154,7 @@ def warning_signs(C: np.ndarray, Xs: Sequence[np.ndarray], n_clusters: int) -> l
         signs.append("all coefficients are 0: no sample is expressed by others, so lower the penalty, or train longer")
     else:
         sketch = C @ np.random.default_rng(0).standard_normal((len(C), min(n_clusters + 10, len(C))))
-        rank = np.linalg.matrix_rank(sketch, rtol=len(C) * np.finfo(np.asarray(C).dtype).eps)
+        rank = np.linalg.matrix_rank(sketch, rtol=1e-6)  # C comes of float32, or of a difference from the identity
         if rank < n_clusters:
             signs.append(
                 f"the coefficients have rank {rank}, which is less than the {n_clusters} clusters asked for: lower the "

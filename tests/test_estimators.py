@@ -214,13 +214,21 @@ def test_anchors_take_over_above_a_limit(monkeypatch):
     assert clone(auto).set_params(anchors=None).fit(data.Xs).coefficients_.shape == (120, 120)
     single = DSC("eigengap", **start).fit(data.Xs[0])
     assert single.coefficients_.shape == (120, 30) and single.n_clusters_ == 4
+    for options, given in (
+        ({"fusion": "cmsc-dcca"}, {}),
+        ({"settings": {"coefficients_init": "warm"}}, {}),
+        ({"n_neighbors": 7}, {}),
+        ({}, {"masks": [[True] * 120] * 2}),
+    ):  # as long as C (N, N) fits
+        assert DMSC(4, **TINY, **options).fit(data.Xs, **given).coefficients_.shape == (120, 120)
+    forced = {"anchors": 30, **TINY}
     for words, call in {
-        "norm=1": lambda: DSC(4, norm=1, **TINY).fit(data.Xs[0]),
-        "correlation": lambda: DMSC(4, fusion="cmsc-dcca", **TINY).fit(data.Xs),
-        "coefficients_init='warm'": lambda: DMSC(4, settings={"coefficients_init": "warm"}, **TINY).fit(data.Xs),
-        "n_neighbors=7": lambda: DMSC(4, n_neighbors=7, **TINY).fit(data.Xs),
-        "reading='paper'": lambda: DSC(4, reading="paper", **TINY).fit(data.Xs[0]),
-        "every view": lambda: DMSC(4, **TINY).fit(data.Xs, masks=[[True] * 120] * 2),
+        "norm=1": lambda: DSC(4, norm=1, **forced).fit(data.Xs[0]),
+        "correlation": lambda: DMSC(4, fusion="cmsc-dcca", **forced).fit(data.Xs),
+        "coefficients_init='warm'": lambda: DMSC(4, settings={"coefficients_init": "warm"}, **forced).fit(data.Xs),
+        "n_neighbors=7": lambda: DMSC(4, n_neighbors=7, **forced).fit(data.Xs),
+        "reading='paper'": lambda: DSC(4, reading="paper", **forced).fit(data.Xs[0]),
+        "every view": lambda: DMSC(4, **forced).fit(data.Xs, masks=[[True] * 120] * 2),
     }.items():
         one_clear_error(call, ValueError, (words, "anchors=None"))
 

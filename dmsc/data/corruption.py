@@ -104,7 +104,7 @@ def corrupt(
             raise ValueError(f"{name} must be a number from 0 to {high:g}{why}, got {value!r}")
     if not np.isfinite(noise):
         raise ValueError(f"noise must be finite, got {noise}")
-    if dataset.masks is not None:
+    if dataset.masks is not None and (missing or noise or occlusion):
         raise ValueError(f"{dataset!r} lacks views already: corrupt the whole dataset once, with all its rates")
     seed = integer("seed", seed, 0)
     done = {"missing": missing, "noise": noise, "occlusion": occlusion}

@@ -27,7 +27,9 @@ def inspect_dataset(dataset: Dataset) -> str:
     """
     masks = dataset.masks or [np.ones(dataset.n_samples, dtype=bool)] * dataset.n_views
     views = list(zip(dataset.view_names, dataset.Xs, masks, strict=True))
-    lines = [f"{dataset.name}: N = {dataset.n_samples} samples, K = {dataset.n_clusters}, {dataset.n_views} views"]
+    lines = [
+        f"{dataset.name}: N = {dataset.n_samples} samples, K = {dataset.n_clusters}, {_count(dataset.n_views, 'view')}"
+    ]
     for name, X, mask in views:
         lines.append(f"  {name}: {_values(X[mask].reshape(mask.sum(), -1), X.shape[1:], (~mask).sum())}")
     lines.append(f"  labels: {_labels(dataset)}")
@@ -35,6 +37,10 @@ def inspect_dataset(dataset: Dataset) -> str:
     lines += [f"warning: {text}" for text in warnings]
     lines += [f"try: {text}" for text in _advice(dataset)]
     return "\n".join(lines)
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'s' * (n != 1)}"
 
 
 def _values(rows: np.ndarray, shape: tuple[int, ...], n_missing: int) -> str:
@@ -93,7 +99,8 @@ def _of_view(X: np.ndarray) -> list[str]:
         found.append("has one column: methods that scale rows to length 1 see its sign only")
     spread = rows.std(axis=0)
     if rows.shape[1] > 1 and spread.max() > 100 * np.median(spread) > 0:
-        found.append(f"is ruled by few columns: one varies {spread.max() / np.median(spread):.0f} × as much as most")
+        found.append(f"is ruled by few columns: one varies {spread.max() / np.median(spread):.0f} × as much as most "
+                     "(scale='standard' makes them alike)")  # fmt: skip
     return found
 
 

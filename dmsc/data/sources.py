@@ -27,6 +27,10 @@ LABELS = frozenset(
 )
 
 
+#: How a missing number may be written.
+MISSING = ("", "na", "n/a", "null", "none", "?")
+
+
 @dataclass(frozen=True)
 class Source:
     """Arrays by name, and how they are to be understood.
@@ -93,7 +97,7 @@ def _npy(path: Path, labels: str | None) -> Source:
 
 
 def _csv(path: Path, labels: str | None) -> Source:
-    return Source(str(path), path.stem, _table(_read_csv(path), path.stem, str(path), labels), free=True)
+    return Source(str(path), path.stem, _table(_read_csv(path, labels), path.stem, str(path), labels), free=True)
 
 
 def _h5ad(path: Path, labels: str | None) -> Source:
@@ -124,7 +128,7 @@ def _folder(path: Path, labels: str | None) -> Source:
         raise ValueError(f"{path} must hold .npy files, or .csv files, one per view and labels; it holds: {held}")
     arrays: dict[str, Any] = {file.stem: read_npy(file) for file in kinds[".npy"]}
     for file in kinds[".csv"]:
-        arrays[file.stem] = _read_csv(file, of_labels=file.stem == labels or is_label(file.stem))
+        arrays[file.stem] = _read_csv(file, labels, of_labels=file.stem == labels or is_label(file.stem))
     return Source(str(path), path.resolve().name, _tables(arrays, str(path), labels), free=True)
 
 
@@ -132,17 +136,27 @@ def _natural(path: Path) -> list:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.stem)]
 
 
-def _read_csv(path: Path, of_labels: bool = False) -> pd.DataFrame:
-    """Read a .csv file, with or without a header: a first line without a number, or 0, 1, … as pandas writes it."""
+def _read_csv(path: Path, labels: str | None = None, of_labels: bool = False) -> pd.DataFrame:
+    """Read a .csv file, with or without a header.
+
+    A header is a first line without a number, or with the name of labels; or where the second line has a number in the
+    place of text; or 0, 1, … as pandas writes it.
+    """
     existing(path)
     try:
         with path.open(encoding="utf-8-sig") as file:
-            line = file.readline()
+            line, second = file.readline(), file.readline()
         separator = max(",;\t", key=line.count)
         first = [field.strip().strip("\"'") for field in line.split(separator)]
         numbers = [str(i) for i in range(len(first))]
         counted = len(first) > 2 and first in (numbers, ["", *numbers[:-1]])  # of two, 0 and 1 may well be data
-        header = any(map(is_label, first)) if of_labels else counted or not any(map(_is_number, first))
+        named = any(is_label(field) or field == labels for field in first)
+        below = [_is_number(field) for field in second.split(separator)]
+        shifts = any(
+            number and not (_is_number(field) or field.casefold() in MISSING)
+            for field, number in zip(first, below, strict=False)
+        )
+        header = named or (not of_labels and (counted or shifts or not any(map(_is_number, first))))
         return pd.read_csv(path, sep=separator, header=0 if header else None, encoding="utf-8-sig")
     except ValueError as error:  # of pandas, too
         raise ValueError(f"{path} can't be read as a table: {' '.join(str(error).split())}") from None

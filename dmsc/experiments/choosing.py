@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from sklearn.metrics import silhouette_score
 
+from ..checks import integer
 from ..data import Dataset
 from ..methods import Baseline, Method, override
 from ..scaling import scale_view
@@ -18,7 +19,7 @@ from ..self_expression import LOCAL_RIDGE, local_self_expression, nearest_neighb
 from ..spectral import read_labels, spectral_embedding
 from .reader import used_views
 
-__all__ = ["choose_scale", "settled"]
+__all__ = ["Views", "choose_scale", "scaled", "scaled_views", "settled", "views_of"]
 
 #: Numbers of neighbors that are tried, and how many samples judge at most.
 NEIGHBORS, MAX_SAMPLES = (10, 20), 2000
@@ -27,24 +28,42 @@ NEIGHBORS, MAX_SAMPLES = (10, 20), 2000
 Description = TypeVar("Description", bound=Method | Baseline)
 
 
+class Views(NamedTuple):
+    """What a choice without labels sees of a dataset."""
+
+    Xs: list[np.ndarray]
+    masks: list[np.ndarray | None]
+    names: Sequence[str]
+    n_clusters: int
+
+
+def views_of(dataset: Dataset, n_views: int | None = None) -> Views:
+    """Return all views of a dataset, or so many."""
+    masks: Sequence[np.ndarray | None] = [None] * dataset.n_views if dataset.masks is None else dataset.masks
+    return Views(list(dataset.Xs[:n_views]), list(masks[:n_views]), dataset.view_names, dataset.n_clusters)
+
+
 def settled(dataset: Dataset, method: Description, seed: int = 0) -> tuple[Dataset, Description]:
     """Return the dataset at the scale that a method asks for, and the method with its "auto" settings chosen."""
     n_views = len(used_views(dataset, method))
     scale, n_neighbors = method.scale, method.n_neighbors
     if "auto" in (scale, n_neighbors):
-        first = dataset.take_views(list(dataset.view_names[:n_views]))
-        scale, n_neighbors = choose_scale(first, scale, n_neighbors, seed)
+        scale, n_neighbors = choose_scale(views_of(dataset, n_views), scale, n_neighbors, seed)
     if n_neighbors is not None:
-        n_neighbors = min(int(n_neighbors), dataset.n_samples - 1)
-        method = override(method, n_neighbors=n_neighbors)
-    method = replace(method, scale=scale)
+        method = override(method, n_neighbors=min(integer("n_neighbors", n_neighbors, 1), dataset.n_samples - 1))
+    return scaled(dataset, scale, n_views), replace(method, scale=scale)
+
+
+def scaled(dataset: Dataset, scale: str, n_views: int | None = None) -> Dataset:
+    """Return the dataset with its views, or the first of them, at a scale."""
     if scale == "none":
-        return dataset, method
-    return replace(dataset, Xs=[*_scale(dataset, scale)[:n_views], *dataset.Xs[n_views:]]), method
+        return dataset
+    Xs = scaled_views(views_of(dataset, n_views), scale)
+    return replace(dataset, Xs=[*Xs, *dataset.Xs[len(Xs) :]])
 
 
 def choose_scale(
-    dataset: Dataset, scale: str = "auto", n_neighbors: int | str | None = "auto", seed: int = 0
+    views: Views, scale: str = "auto", n_neighbors: int | str | None = "auto", seed: int = 0
 ) -> tuple[str, int | None]:
     """Choose the scale of the views and the number of neighbors without labels.
 
@@ -62,8 +81,8 @@ def choose_scale(
 
     Parameters
     ----------
-    dataset : Dataset
-        Its labels are not looked at; at most 2000 of its samples are.
+    views : Views
+        Without labels; at most 2000 samples are looked at.
     scale, n_neighbors
         As in `dmsc.Method`: what isn't "auto" is given.
     seed : int
@@ -81,17 +100,18 @@ def choose_scale(
     Rousseeuw, "Silhouettes: A Graphical Aid to the Interpretation and Validation of Cluster Analysis", 1987. The rule
     was designed on the data of studies/own_data.yaml.
     """
-    dataset = replace(dataset, y=None)
-    if dataset.n_samples > MAX_SAMPLES:
-        dataset = dataset.take(np.random.default_rng(seed).permutation(dataset.n_samples)[:MAX_SAMPLES])
+    if len(views.Xs[0]) > MAX_SAMPLES:
+        rows = np.random.default_rng(seed).permutation(len(views.Xs[0]))[:MAX_SAMPLES]
+        masks = [None if mask is None else mask[rows] for mask in views.masks]
+        views = views._replace(Xs=[X[rows] for X in views.Xs], masks=masks)
 
     @cache
     def judge(scale: str, n_neighbors: int) -> tuple[float, float]:
-        return _judge(dataset, scale, n_neighbors, seed)
+        return _judge(views, scale, n_neighbors, seed)
 
     first = n_neighbors if isinstance(n_neighbors, int) else max(NEIGHBORS)
     scales = ["unit", "standard"]
-    if all(X.ndim == 2 and X.min() >= 0 and not (X % 1).any() for X in dataset.Xs):
+    if all(X.ndim == 2 and X.min() >= 0 and not (X % 1).any() for X in views.Xs):
         scales.append("tf-idf")
     if scale == "auto":
         scale = max(scales, key=lambda name: judge(name, first)[0])
@@ -100,21 +120,30 @@ def choose_scale(
     return scale, n_neighbors  # type: ignore[return-value]  # no "auto" any more
 
 
-def _judge(dataset: Dataset, scale: str, n_neighbors: int, seed: int) -> tuple[float, float]:
+def _judge(views: Views, scale: str, n_neighbors: int, seed: int) -> tuple[float, float]:
     """Return silhouette and consistency of the clusters that a closed form finds; -1 where they are degenerate."""
-    K = dataset.n_clusters
-    if not 1 < K < dataset.n_samples:
+    K, N = views.n_clusters, len(views.Xs[0])
+    if not 1 < K < N:
         return -1.0, -1.0
-    rows = [X / dataset.n_views**0.5 for X in unit_rows(_scale(dataset, scale))]  # together of unit length
-    neighbors = nearest_neighbors(rows, min(n_neighbors, dataset.n_samples - 1))
-    C = local_self_expression(rows, neighbors, LOCAL_RIDGE, masks=dataset.masks)
-    labels, W, _ = read_labels(C.numpy(), K, seed=seed)
+    try:
+        rows = [X / len(views.Xs) ** 0.5 for X in unit_rows(scaled_views(views, scale))]  # together of unit length
+    except ValueError:  # a view that is constant, in this draw at least
+        return -1.0, -1.0
+    neighbors = nearest_neighbors(rows, min(n_neighbors, N - 1))
+    masks = [mask for mask in views.masks if mask is not None] or None  # of all views or of none
+    labels, W, _ = read_labels(local_self_expression(rows, neighbors, LOCAL_RIDGE, masks=masks).numpy(), K, seed=seed)
     if is_degenerate(labels, K):
         return -1.0, -1.0
     silhouette = silhouette_score(spectral_embedding(W, K)[1], labels)
     return float(silhouette), corrected_consistency(np.hstack(rows), labels, LOCAL_RIDGE)
 
 
-def _scale(dataset: Dataset, scale: str) -> list[np.ndarray]:
-    masks: Sequence[np.ndarray | None] = [None] * dataset.n_views if dataset.masks is None else dataset.masks
-    return [scale_view(X, scale, mask) for X, mask in zip(dataset.Xs, masks, strict=True)]
+def scaled_views(views: Views, scale: str) -> list[np.ndarray]:
+    """Return the views at a scale, or say which of them can't have it."""
+    Xs = []
+    for X, mask, name in zip(views.Xs, views.masks, views.names, strict=False):
+        try:
+            Xs.append(scale_view(X, scale, mask))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return Xs

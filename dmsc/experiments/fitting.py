@@ -262,8 +262,14 @@ def fit_baseline(dataset: Dataset, method: Baseline, *, seed: int = 0, readings:
         weights = repeat_last(method.weights, len(reader.rows))
         X = np.hstack([w**0.5 * rows for w, rows in zip(weights, reader.rows, strict=True)])  # (N, sum of D)
         chosen = chosen_parameters(method.algorithm, X, method.parameters)
-        parameters = method.parameters | chosen
-        C = ALGORITHMS[method.algorithm](X, n_clusters=dataset.n_clusters, seed=seed, **parameters)
+        if method.algorithm == "local" and dataset.masks is not None:  # the others take missing views for zeros
+            neighbors = nearest_neighbors(reader.rows, min(method.parameters["n_neighbors"], dataset.n_samples - 1))
+            C = local_self_expression(
+                reader.rows, neighbors, LOCAL_RIDGE * len(reader.rows), weights=weights, masks=dataset.masks
+            ).numpy()
+        else:
+            parameters = method.parameters | chosen
+            C = ALGORITHMS[method.algorithm](X, n_clusters=dataset.n_clusters, seed=seed, **parameters)
     labels = reader.read(C)
     chosen |= _chosen(asked, method)
     return Fit(C, labels, reader.candidates, {}, reader.ridge, {}, reader.clock.seconds, chosen=chosen)

@@ -124,7 +124,11 @@ def finetune_anchored(
 def _latent_weights(As: Sequence[torch.Tensor], weights: LossWeights) -> list[float]:
     """Return v_l, relative to the anchors' mean squared length where the weights are; no gradient goes through it."""
     given = repeat_last(weights.self_expression, len(As))
-    return [v / float(mean_squared_length(A)) for v, A in zip(given, As, strict=True)] if weights.relative else given
+    return (
+        [v / float(mean_squared_length(A.detach())) for v, A in zip(given, As, strict=True)]
+        if weights.relative
+        else given
+    )
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ import pytest
 
 import dmsc
 from dmsc.experiments import choosing
-from dmsc.experiments.choosing import choose_scale, settled
+from dmsc.experiments.choosing import choose_scale, settled, views_of
 from dmsc.experiments.run import run_experiment
 from dmsc.metrics import clustering_accuracy
 from dmsc.presets import preset
@@ -35,35 +35,36 @@ def units():
 def test_the_scale_is_the_one_under_which_clusters_are_subspaces():
     for X, wanted in ((units(), "standard"), (documents(), "tf-idf")):
         dataset = dmsc.Dataset("mine", [X], LABELS)
-        assert choose_scale(dataset)[0] == wanted
-        assert choose_scale(replace(dataset, y=None)) == choose_scale(dataset)  # labels play no part
+        assert choose_scale(views_of(dataset))[0] == wanted
+        other = replace(dataset, y=dataset.y[::-1])
+        assert choose_scale(views_of(other)) == choose_scale(views_of(dataset))  # labels play no part
 
 
 def test_counts_alone_get_tf_idf(monkeypatch):
     tried = []
-    monkeypatch.setattr(choosing, "_judge", lambda dataset, *option: tried.append(option[:2]) or (0.0, 0.0))
-    choose_scale(dmsc.Dataset("mine", [documents(), units()], LABELS))
+    monkeypatch.setattr(choosing, "_judge", lambda views, *option: tried.append(option[:2]) or (0.0, 0.0))
+    choose_scale(views_of(dmsc.Dataset("mine", [documents(), units()], LABELS)))
     assert {scale for scale, _ in tried} == {"unit", "standard"}
     tried.clear()
-    choose_scale(dmsc.Dataset("mine", [documents()], LABELS), "tf-idf")
+    choose_scale(views_of(dmsc.Dataset("mine", [documents()], LABELS)), "tf-idf")
     assert tried == [("tf-idf", 10), ("tf-idf", 20)]
     tried.clear()
-    choose_scale(dmsc.Dataset("mine", [RNG.random((120, 1, 4, 4))], LABELS), n_neighbors=7)
+    choose_scale(views_of(dmsc.Dataset("mine", [RNG.random((120, 1, 4, 4))], LABELS)), n_neighbors=7)
     assert tried == [("unit", 7), ("standard", 7)]
 
 
 def test_a_sample_of_many_judges(monkeypatch):
     seen = []
     monkeypatch.setattr(choosing, "MAX_SAMPLES", 50)
-    monkeypatch.setattr(choosing, "_judge", lambda dataset, *_: seen.append(dataset) or (0.0, 0.0))
-    choose_scale(dmsc.Dataset("mine", [units()], LABELS))
-    assert {(d.n_samples, d.n_clusters, d.y is None) for d in seen} == {(50, 3, True)}
+    monkeypatch.setattr(choosing, "_judge", lambda views, *_: seen.append(views) or (0.0, 0.0))
+    choose_scale(views_of(dmsc.Dataset("mine", [units()], LABELS)))
+    assert {(len(views.Xs[0]), views.n_clusters) for views in seen} == {(50, 3)}
 
 
 def test_nothing_to_choose_by_is_unit_and_ten():
     X = RNG.random((30, 5))
-    assert choose_scale(dmsc.Dataset("mine", [X], n_clusters=1)) == ("unit", 10)
-    assert choose_scale(dmsc.Dataset("mine", [X], n_clusters=30)) == ("unit", 10)
+    assert choose_scale(views_of(dmsc.Dataset("mine", [X], n_clusters=1))) == ("unit", 10)
+    assert choose_scale(views_of(dmsc.Dataset("mine", [X], n_clusters=30))) == ("unit", 10)
 
 
 def test_settled_scales_the_views_that_are_used():
@@ -93,3 +94,19 @@ def test_units_and_constant_columns_change_no_label(name):
     chosen = runs[0].record["label_free"]["chosen"]
     assert set(chosen) == {"scale", "n_neighbors"} and chosen == runs[1].record["label_free"]["chosen"]
     assert (np.count_nonzero(runs[0].coefficients, axis=1) <= chosen["n_neighbors"]).all()
+
+
+def test_one_view_of_data_that_lack_views():
+    data = dmsc.corrupt(dmsc.Dataset("mine", [units(), documents()], LABELS), missing=0.3)
+    run = run_experiment(data, preset("dsc-l2", "", 3, **SHORT), device="cpu")
+    assert set(run.record["label_free"]["chosen"]) == {"scale", "n_neighbors"}
+    local = run_experiment(data, preset("local", "", 3))
+    assert clustering_accuracy(LABELS, local.labels["plain"]) > 0.9  # a missing view is no view of zeros
+
+
+def test_what_can_not_be_scaled_is_named():
+    data = dmsc.Dataset("mine", {"words": documents(), "flat": np.ones((120, 3))}, LABELS)
+    with pytest.raises(ValueError, match="flat: all features of a view are the same"):
+        run_experiment(data, preset("affinity", "", 3, **SHORT))
+    with pytest.raises((TypeError, ValueError), match="n_neighbors must be an integer .* 2.5"):
+        run_experiment(dmsc.Dataset("mine", [units()], LABELS), preset("spectral", "", 3, n_neighbors=2.5))
