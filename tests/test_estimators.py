@@ -457,7 +457,8 @@ def test_verbose_prints_one_line(old_and_new, capsys):
     assert capsys.readouterr().out == ""
     SSC(4, verbose=True).fit(X)
     printed = capsys.readouterr().out
-    assert printed.startswith("SSC: 40 samples, 1 views, K = 4 (clusters of 10, 10, 10, 10), reading 'plain', ")
+    told = "SSC: N = 40, M = 1, K = 4 (clusters of 10, 10, 10, 10), reading 'plain', alpha = "
+    assert printed.startswith(told)
     assert printed.endswith("warning signs: none\n") and printed.count("\n") == 1
 
 

@@ -37,6 +37,7 @@ def test_neither_units_nor_constant_columns_matter(scale):
 @pytest.mark.parametrize("scale", SCALES)
 def test_images_keep_their_shape(scale):
     images = RNG.random((6, 3, 4, 5)).astype(np.float32)
+    images[images < 0.3] = 0
     images[:, :, 0] = 0.5  # a constant pixel stays where it is
     scaled = scale_view(images, scale)
     assert scaled.shape == images.shape and scaled.dtype == np.float32 and np.isfinite(scaled).all()
@@ -56,5 +57,7 @@ def test_bad_input():
         scale_view(COUNTS, "minmax")
     with pytest.raises(ValueError, match="for counts, from 0 on, got -3"):
         scale_view(COUNTS - 3, "tf-idf")
+    with pytest.raises(ValueError, match="leaves nothing of a view"):
+        scale_view(COUNTS + 1, "tf-idf")
     with pytest.raises(ValueError, match="leave the view out"):
         scale_view(np.ones((4, 3)), "unit")

@@ -176,3 +176,9 @@ def test_bad_rates_are_named(data, options, error, words):
 def test_data_that_lacks_views_is_not_corrupted_again(data):
     with pytest.raises(ValueError, match="'mine'.*lacks views"):
         corrupt(corrupt(data, missing=0.5), noise=1)
+
+
+def test_data_that_lack_views_stay_as_they_are_if_nothing_is_asked_for(data):
+    lacking = corrupt(data, missing=0.3)
+    assert corrupt(lacking) is lacking
+    one_clear_error(lambda: corrupt(lacking, noise=0.1), ValueError, "lacks views already")

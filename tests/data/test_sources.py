@@ -68,6 +68,20 @@ def test_a_folder_of_csv_files(tmp_path, way, numbered):
     check(load_dataset(tmp_path), ("genes", "spots"), (GENES, SPOTS))
 
 
+def test_a_header_may_hold_numbers(tmp_path):
+    """Labels' names tell it, or text above numbers; a gap in the first row is no header."""
+    path = tmp_path / "genes.csv"
+    numbered = GENES.set_axis(["400", "402", "404"], axis=1)
+    numbered.assign(y=KINDS).to_csv(path, index=False)
+    check(load_dataset(path))
+    numbered.assign(kind=KINDS).to_csv(path, index=False)
+    check(load_dataset(path, labels="kind"))
+    GENES.set_axis(["time", "2", "3"], axis=1).to_csv(path, index=False)
+    check(load_dataset(path, n_clusters=2), y=None)
+    path.write_text("NA,2\n1,2\n3,4\n")
+    one_clear_error(lambda: load_dataset(path, n_clusters=2), ValueError, ("NaN in 1 of 3 rows", "the first: 0"))
+
+
 def test_one_csv_file(tmp_path):
     path = tmp_path / "genes.csv"
     GENES.assign(label=KINDS).to_csv(path, index=False)
