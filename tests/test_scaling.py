@@ -26,7 +26,7 @@ def test_scales_agree_with_scikit_learn():
     assert scale_view(COUNTS, "tf-idf") == pytest.approx(normalize(COUNTS * idf) * root, rel=1e-4, abs=1e-6)
 
 
-@pytest.mark.parametrize("scale", set(SCALES) - {"none"})
+@pytest.mark.parametrize("scale", SCALES[1:])
 def test_neither_units_nor_constant_columns_matter(scale):
     wanted = scale_view(COUNTS, scale)
     assert scale_view(COUNTS * 1000, scale) == pytest.approx(wanted, rel=1e-4, abs=1e-5)
@@ -43,7 +43,7 @@ def test_images_keep_their_shape(scale):
     assert scaled.shape == images.shape and scaled.dtype == np.float32 and np.isfinite(scaled).all()
 
 
-@pytest.mark.parametrize("scale", set(SCALES) - {"none"})
+@pytest.mark.parametrize("scale", SCALES[1:])
 def test_missing_rows_play_no_part(scale):
     mask = np.arange(30) % 3 > 0
     X = np.where(mask[:, None], COUNTS, 0)
