@@ -175,7 +175,8 @@ class DSC(SingleView, _Network):
         What the views are brought to, see `dmsc.scaling.scale_view`; "auto" chooses without labels, see
         `dmsc.experiments.choosing.choose_scale`; "none" is for the papers' weights, which depend on the units.
     n_neighbors : int, "auto" or None
-        Let C be between so many nearest neighbors only; None, as in the papers: between all samples.
+        Let C be between so many nearest neighbors only; None, as in the papers: between all samples. "auto" is 10 or
+        20, never None: try None for faces and other data whose classes are subspaces, but no neighbors.
     anchors : int, None or "auto"
         m: write every sample by m anchors among them, with C (N, m) in closed form; time and memory are linear in N
         (`dmsc.solvers.anchored_training`). For norm 2, no masks, no "cmsc-dcca", and the plain reading. None: by all
