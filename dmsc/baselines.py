@@ -278,7 +278,7 @@ def local_least_squares(X: ArrayLike, n_neighbors: int = 20, ridge: float = LOCA
     n_neighbors : int
         k, at most N − 1; by the cosine.
     ridge : float
-        The penalty; it hardly matters.
+        The penalty.
 
     Returns
     -------

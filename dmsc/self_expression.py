@@ -33,7 +33,7 @@ __all__ = [
 
 #: Penalties that `choose_ridge` tries.
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-#: Penalty of `local_self_expression` on unit rows: among few neighbors it hardly matters (studies/own_data.yaml).
+#: Penalty of `local_self_expression` on unit rows, where nobody gives another one.
 LOCAL_RIDGE = 0.1
 
 

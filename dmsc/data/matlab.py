@@ -11,7 +11,7 @@ import scipy.io
 import scipy.sparse
 from scipy.io.matlab import MatlabFunction, MatlabOpaque
 
-from .readers import existing
+from .readers import existing, load_mat
 
 __all__ = ["import_extra", "read_matlab"]
 
@@ -41,11 +41,9 @@ def read_matlab(path: str | Path) -> dict[str, Any]:
     """
     path = existing(path)
     try:
-        variables = scipy.io.loadmat(path, appendmat=False)
+        variables = load_mat(path)
     except NotImplementedError:
         return _read_hdf5(path)
-    except Exception as error:  # damaged files fail anywhere in the parser
-        raise ValueError(f"{path} can't be read as a MATLAB file ({type(error).__name__}: {error})") from None
     return {name: _plain(value) for name, value in variables.items() if not name.startswith("__")}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import scipy.io
 
-__all__ = ["existing", "read_idx", "read_mat", "read_npy", "read_npz", "require_numeric"]
+__all__ = ["existing", "load_mat", "read_idx", "read_mat", "read_npy", "read_npz", "require_numeric"]
 
 
 def read_mat(path: str | Path, names: Sequence[str], cells: Collection[str] = ()) -> list[np.ndarray]:
@@ -35,12 +35,10 @@ def read_mat(path: str | Path, names: Sequence[str], cells: Collection[str] = ()
     """
     path = existing(path)
     try:
-        variables = scipy.io.loadmat(path, appendmat=False, variable_names=list(names))
-        listed = [] if all(name in variables for name in names) else [v[0] for v in scipy.io.whosmat(path, False)]
+        variables = load_mat(path, variable_names=list(names))
     except NotImplementedError:
         raise ValueError(f"{path} is a MATLAB 7.3 file, which isn't read here: save it with '-v7'") from None
-    except Exception as error:  # damaged files fail anywhere in the parser
-        raise ValueError(f"{path} can't be read as a MATLAB file ({type(error).__name__}: {error})") from None
+    listed = [] if all(name in variables for name in names) else [v[0] for v in scipy.io.whosmat(path, False)]
     for name in names:
         if name not in variables:
             raise ValueError(f"{path} has no variable {name!r}; it holds: {', '.join(listed) or 'nothing'}")
@@ -51,6 +49,16 @@ def read_mat(path: str | Path, names: Sequence[str], cells: Collection[str] = ()
         else:
             require_numeric(value, f"{path}: variable {name!r}")
     return [variables[name] for name in names]
+
+
+def load_mat(path: Path, **options: Any) -> dict[str, Any]:
+    """Read a MATLAB file with SciPy; a NotImplementedError says that it is of version 7.3."""
+    try:
+        return scipy.io.loadmat(path, appendmat=False, **options)
+    except NotImplementedError:
+        raise
+    except Exception as error:  # damaged files fail anywhere in the parser
+        raise ValueError(f"{path} can't be read as a MATLAB file ({type(error).__name__}: {error})") from None
 
 
 def require_numeric(value: Any, what: str) -> None:
