@@ -30,7 +30,7 @@ from .experiments.records import (
     save_record,
 )
 from .experiments.run import run_experiment, run_id
-from .experiments.studies import parse_settings, read_study
+from .experiments.studies import OWN, parse_settings, preset_of, read_study
 from .experiments.sweep import sweep
 from .pages import running
 from .paths import write_text
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
             settings[name] = getattr(arguments, name)
     if arguments.weights is not None:
         settings["pretrained"] = arguments.weights
-    method = preset(arguments.method, arguments.preset or dataset.preset, dataset.n_clusters, **settings)
+    method = preset(arguments.method, preset_of(dataset, arguments.preset), dataset.n_clusters, **settings)
     name = run_id(dataset, method, arguments.seed)
     path = Path(arguments.records) / f"{name}.json"
     print(f"{dataset!r}\n{method.name}: {method.source}\nrun {name}", flush=True)
@@ -162,7 +162,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--weights", metavar="FILE", help=f"start from saved autoencoders: a checkpoint, or {', '.join(AUTHORS)}"
     )
     command.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change settings of the method")
-    command.add_argument("--preset", choices=list_datasets(), metavar="DATASET", help="take its settings of the papers")
+    command.add_argument(
+        "--preset",
+        choices=[OWN, *list_datasets()],
+        metavar="DATASET",
+        help=f"take its settings of the papers, or {OWN!r}: those for data of one's own",
+    )
     command.add_argument("--data", nargs="+", default=[], metavar="NAME=VALUE", help="options of the dataset")
     command.add_argument(
         "--corrupt",

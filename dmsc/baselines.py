@@ -267,7 +267,9 @@ def least_squares(X: ArrayLike, ridge: float | None = None) -> np.ndarray:
     return ridge_self_expression([X], choose_ridge([X]) if ridge is None else ridge).numpy()
 
 
-def local_least_squares(X: ArrayLike, n_neighbors: int = 20, ridge: float = LOCAL_RIDGE) -> np.ndarray:
+def local_least_squares(
+    X: ArrayLike, n_neighbors: int = 20, ridge: float = LOCAL_RIDGE, neighbors: str = "cosine"
+) -> np.ndarray:
     """Least squares regression on the nearest neighbors of each sample (see `dmsc.self_expression`).
 
         min_{cᵢ} ‖xᵢ − Σ_{j ∈ N(i)} cᵢⱼ xⱼ‖² + ridge ‖cᵢ‖²    with rows xᵢ brought to unit length
@@ -276,9 +278,11 @@ def local_least_squares(X: ArrayLike, n_neighbors: int = 20, ridge: float = LOCA
     ----------
     X : array (N, D)
     n_neighbors : int
-        k, at most N − 1; by the cosine.
+        k, at most N − 1.
     ridge : float
         The penalty.
+    neighbors : {"cosine", "coefficients"}
+        By what they are the nearest, see `dmsc.self_expression.nearest_neighbors`.
 
     Returns
     -------
@@ -290,7 +294,7 @@ def local_least_squares(X: ArrayLike, n_neighbors: int = 20, ridge: float = LOCA
     """
     rows = [normalize(_samples(X))]
     n_neighbors = min(integer("n_neighbors", n_neighbors, 1), len(rows[0]) - 1)
-    return local_self_expression(rows, nearest_neighbors(rows, n_neighbors), ridge).numpy()
+    return local_self_expression(rows, nearest_neighbors(rows, n_neighbors, by=neighbors), ridge).numpy()
 
 
 def stopped_least_squares(

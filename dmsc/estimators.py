@@ -31,7 +31,7 @@ from .losses import repeat_last
 from .methods import NOT_ANCHORED, Baseline, Method
 from .out_of_sample import NearestSubspace
 from .presets import BASELINES, override, preset
-from .scaling import fit_scaling
+from .scaling import fit_scaling, one_scale_each
 
 __all__ = ["DMSC", "DSC", "LRR", "SSC", "SSCOMP", "RidgeSelfExpression", "estimate_n_clusters"]
 
@@ -65,8 +65,9 @@ class _Network(SubspaceClusterer):
     learning_rate: float = 1e-3
     lambda_regularization: float = 1.0
     lambda_self_expression: float = 10.0
-    scale: str = "auto"
+    scale: str | Sequence[str] = "auto"
     n_neighbors: int | str | None = "auto"
+    neighbors: str = "auto"
     anchors: int | str | None = "auto"
     settings: dict | None = None
     device: str = "auto"
@@ -81,7 +82,7 @@ class _Network(SubspaceClusterer):
                 "reading_options"
             )
         names = ["pretrain_epochs", "finetune_epochs", "learning_rate", "lambda_regularization"]
-        names += ["lambda_self_expression", "scale", "n_neighbors"]
+        names += ["lambda_self_expression", "scale", "n_neighbors", "neighbors"]
         if isinstance(self.anchors, str):
             one_of("anchors", self.anchors, ("auto",))
         common = {name: own[name] for name in names}
@@ -138,7 +139,8 @@ class _Network(SubspaceClusterer):
         masks: Sequence[np.ndarray | None] = [None] * dataset.n_views if dataset.masks is None else dataset.masks
         scale = self.chosen_.get("scale", method.scale)
         views = list(zip(dataset.Xs, masks, strict=True))
-        self._scalings = [fit_scaling(X, scale, mask) for X, mask in views]
+        scales = one_scale_each(scale, len(views))
+        self._scalings = [fit_scaling(X, own, mask) for (X, mask), own in zip(views, scales, strict=True)]
         self._among_views = self.chosen_.get("n_neighbors", method.n_neighbors) is not None  # neighbors are theirs
         if self._among_views:
             scaled = [scaling(*view) for scaling, view in zip(self._scalings, views, strict=True)]
@@ -171,12 +173,14 @@ class DSC(SingleView, _Network):
     lambda_regularization, lambda_self_expression : float
         lambda_1 of ‖C‖_p^p and lambda_2 of ‖Z - C Z‖²_F, relative to ‖Z‖²_F / N: they mean the same for any N, any
         number of features and any units (``settings={"relative": False}`` for the papers' sums).
-    scale : {"auto", "unit", "standard", "tf-idf", "none"}
-        What the views are brought to, see `dmsc.scaling.scale_view`; "auto" chooses without labels, see
+    scale : {"auto", "unit", "standard", "tf-idf", "none"}, or one of them per view
+        What the views are brought to, see `dmsc.scaling.fit_scaling`; "auto" chooses without labels, see
         `dmsc.experiments.choosing.choose_scale`; "none" is for the papers' weights, which depend on the units.
     n_neighbors : int, "auto" or None
-        Let C be between so many nearest neighbors only; None, as in the papers: between all samples. "auto" is 10 or
-        20, never None: try None for faces and other data whose classes are subspaces, but no neighbors.
+        Let C be between so many neighbors only; None, as in the papers: between all samples. "auto" is 10 or 20.
+    neighbors : {"auto", "cosine", "coefficients"}
+        By what they are neighbors: how similar they are, or how much they express each other, as the faces of one
+        person do under changing light. "auto" chooses without labels, with the scale.
     anchors : int, None or "auto"
         m: write every sample by m anchors among them, with C (N, m) in closed form; time and memory are linear in N
         (`dmsc.solvers.anchored_training`). For norm 2, no masks, no "cmsc-dcca", and the plain reading. None: by all
@@ -220,7 +224,7 @@ class DSC(SingleView, _Network):
     n_clusters_ : int
         K, given or estimated.
     chosen_ : dict
-        ``scale`` and ``n_neighbors``, where they were chosen.
+        ``scale``, ``neighbors`` and ``n_neighbors``, where they were chosen.
     candidate_ : dmsc.selection.Candidate
         Where the labels are from: epoch, reading and, if chosen by it, subspace consistency.
     n_features_in_, feature_names_in_

@@ -15,6 +15,7 @@ from .fusion import FUNCTIONS, PLACES
 from .losses import LossWeights, view_weights
 from .networks import Architecture
 from .scaling import SCALES
+from .self_expression import NEIGHBORS
 from .spectral import PLAIN, Reading
 from .training import SCHEDULES, WAYS
 
@@ -52,15 +53,18 @@ class Method:
         How maps are joined, in early, intermediate and late fusion.
     architecture, loss, reading : Architecture, LossWeights, Reading
         Networks, loss weights, and how the paper reads labels off C.
-    scale : {"none", "unit", "standard", "tf-idf", "auto"}
-        What the views are brought to first, see `dmsc.scaling`; "auto" chooses without labels, see
-        `dmsc.experiments.choosing.choose_scale`. The papers' weights only mean something at their own scale, "none".
+    scale : {"none", "unit", "standard", "tf-idf", "auto"}, or a tuple of these
+        What the views are brought to first, see `dmsc.scaling`: all to one, or each to its own; "auto" chooses without
+        labels, see `dmsc.experiments.choosing.choose_scale`. The papers' weights only mean something at their own
+        scale, "none".
     input_scale : float
         Factor on the inputs, after that.
     n_neighbors : int, "auto" or None
-        Let C differ from 0 only between a sample and so many nearest neighbors of it (by the cosine, over all views as
-        they are scaled), see `dmsc.self_expression.local_self_expression`. None, as in the papers: everywhere. "auto"
-        is chosen without labels, as the scale is.
+        Let C differ from 0 only between a sample and so many nearest neighbors of it (over all views as they are
+        scaled), see `dmsc.self_expression.local_self_expression`. None, as in the papers: everywhere. "auto" is chosen
+        without labels, as the scale is.
+    neighbors : {"cosine", "coefficients", "auto"}
+        By what they are neighbors, see `dmsc.self_expression.nearest_neighbors`; "auto" is chosen with the scale.
     coefficients_init : float, "mean", "closed-form" or "warm"
         Start of C: a constant, as in the papers; the constant 1 / N, with which C Z begins as the mean of the latents;
         the closed form on the pre-trained latents with the loss' own penalty; or, warm, the closed form on unit rows of
@@ -107,9 +111,10 @@ class Method:
     architecture: Architecture = Architecture()
     loss: LossWeights = LossWeights()
     reading: Reading = Reading()
-    scale: str = "none"
+    scale: str | tuple[str, ...] = "none"
     input_scale: float = 1.0
     n_neighbors: int | str | None = None
+    neighbors: str = "cosine"
     coefficients_init: float | str = 1e-4
     zero_diagonal: bool = False
     pretrained: str | None = None
@@ -134,6 +139,7 @@ class Method:
         if self.correlation is not None and self.fusion != "affinity":
             raise ValueError(f"correlation is between the latents of fusion='affinity', got fusion={self.fusion!r}")
         one_of("fusion_function", self.fusion_function, FUNCTIONS)
+        object.__setattr__(self, "scale", _checked_scale(self.scale))
         integer("pretrain_epochs", self.pretrain_epochs, 0)
         integer("finetune_epochs", self.finetune_epochs, 0)
         if self.pretrain_batch_size is not None:
@@ -148,7 +154,7 @@ class Method:
                 "set n_neighbors=None and relative=False"
             )
         choices = {
-            "scale": (*SCALES, "auto"),
+            "neighbors": (*NEIGHBORS, "auto"),
             "solver": SOLVERS,
             "schedule": SCHEDULES,
             "precision": PRECISIONS,
@@ -228,11 +234,12 @@ class Baseline:
     parameters: dict = field(default_factory=dict)
     reading: Reading = Reading()
     weights: tuple[float, ...] = (1.0,)
-    scale: str = "none"
+    scale: str | tuple[str, ...] = "none"
 
     def __post_init__(self) -> None:
         _check_parts(self, parameters=dict, reading=Reading)
-        one_of("scale", self.scale, (*SCALES, "auto"))
+        object.__setattr__(self, "scale", _checked_scale(self.scale))
+        one_of("neighbors", self.neighbors, (*NEIGHBORS, "auto"))
         object.__setattr__(self, "weights", view_weights("weights", self.weights))
 
     @property
@@ -241,9 +248,21 @@ class Baseline:
         return self.parameters.get("n_neighbors")
 
     @property
+    def neighbors(self) -> str:
+        """By what they are neighbors: a parameter of "local"."""
+        return self.parameters.get("neighbors", "cosine")
+
+    @property
     def readings(self) -> dict[str, Reading]:
         """The readings of C by name, as in `Method`."""
         return {"plain": PLAIN, "paper": self.reading}
+
+
+def _checked_scale(scale: Any) -> str | tuple[str, ...]:
+    """Return a scale, or one per view as a tuple."""
+    if isinstance(scale, (list, tuple)) and scale:
+        return tuple(one_of("scale of a view", name, SCALES) for name in scale)
+    return one_of("scale", scale, (*SCALES, "auto"))
 
 
 def _check_parts(description: Method | Baseline, **types: type) -> None:
@@ -261,7 +280,7 @@ def override(method: Description, **values: Any) -> Description:
     if values.get("pretrained") is not None:
         values = {"pretrain_epochs": 0, **values}
     if isinstance(method, Method) and values.get("anchors") is not None:
-        gone = ("coefficients_init", "n_neighbors", "network_learning_rate")
+        gone = ("coefficients_init", "n_neighbors", "neighbors", "network_learning_rate")
         values = {name: getattr(Method, name) for name in gone} | values
     outer = {field.name: values.get(field.name, getattr(method, field.name)) for field in fields(method)}
     parts: dict[str, Any] = {name: part for name, part in outer.items() if is_dataclass(part) or isinstance(part, dict)}

@@ -84,7 +84,10 @@ BASELINES: dict[str, Baseline] = {
         Baseline("kmeans", "Lloyd's k-means as averages over clusters", "kmeans"),
         Baseline("spectral", "spectral clustering of the graph of nearest neighbors", "spectral", {"n_neighbors": 10}),
         Baseline(
-            "local", "closed form among nearest neighbors, after Roweis & Saul 2000", "local", {"n_neighbors": 20}
+            "local",
+            "closed form among nearest neighbors, after Roweis & Saul 2000",
+            "local",
+            {"n_neighbors": 20, "neighbors": "cosine"},
         ),
         Baseline("ssc", "Elhamifar & Vidal 2013, sparse subspace clustering", "ssc", {"alpha": 20.0}),
         Baseline("ssc-omp", "You, Robinson & Vidal 2016, orthogonal matching pursuit", "ssc-omp", {"n_nonzero": 10}),
@@ -241,6 +244,7 @@ def _own_data(method: Method) -> Callable[[int], dict]:
         "loss": loss,
         "scale": "auto",
         "n_neighbors": "auto",
+        "neighbors": "auto",
         "coefficients_init": "warm",
     }
     return lambda K: row
@@ -341,7 +345,7 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides: Any) -> Meth
     description = known[method]
     row = TABLE.get((method, dataset)) or TABLE.get((method, "*"))
     if method == "local" and not dataset:
-        description = override(description, scale="auto", n_neighbors="auto")
+        description = override(description, scale="auto", n_neighbors="auto", neighbors="auto")
     elif method in BASELINES:  # they are read as the dataset's networks are
         rows = [TABLE[name, dataset](n_clusters) for name in ("affinity", "dsc-l2") if (name, dataset) in TABLE]
         readings = [settings["reading"] for settings in rows if "reading" in settings]

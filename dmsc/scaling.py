@@ -6,13 +6,14 @@ such weights: a view in metres and one in millimetres should count alike.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .checks import one_of
 
-__all__ = ["SCALES", "Scaling", "fit_scaling", "scale_view"]
+__all__ = ["SCALES", "Scaling", "are_counts", "fit_scaling", "one_scale_each", "scale_view"]
 
 #: What a view can be brought to. All but "none" end with rows of one length.
 SCALES = ("none", "unit", "standard", "tf-idf")
@@ -101,3 +102,16 @@ def fit_scaling(X: np.ndarray, scale: str, mask: np.ndarray | None = None) -> Sc
 def scale_view(X: np.ndarray, scale: str, mask: np.ndarray | None = None) -> np.ndarray:
     """Bring a view to a scale of its own, see `fit_scaling`: (N, D') with D' ≤ D, or (N, C, H, W), float32."""
     return fit_scaling(X, scale, mask)(X, mask)
+
+
+def one_scale_each(scale: str | Sequence[str], n_views: int) -> tuple[str, ...]:
+    """Return the scales of so many views, of which one name stands for all."""
+    scales = (scale,) * n_views if isinstance(scale, str) else tuple(scale)
+    if len(scales) != n_views:
+        raise ValueError(f"scale must be one name, or one per view: got {len(scales)} for {n_views} views")
+    return scales
+
+
+def are_counts(X: np.ndarray) -> bool:
+    """Tell whether a view (N, D) holds counts, for which "tf-idf" is: whole numbers, none negative, some 0."""
+    return X.ndim == 2 and X.min() == 0 and not (X % 1).any()

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from .checks import check_masks, integer, positive_number
+from .checks import check_masks, integer, one_of, positive_number
 
 __all__ = [
     "LOCAL_RIDGE",
+    "NEIGHBORS",
     "RIDGES",
     "SelfExpression",
     "choose_ridge",
@@ -35,6 +36,8 @@ __all__ = [
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 #: Penalty of `local_self_expression` on unit rows, where nobody gives another one.
 LOCAL_RIDGE = 0.1
+#: By what samples are near each other, see `nearest_neighbors`.
+NEIGHBORS = ("cosine", "coefficients")
 
 
 class SelfExpression(nn.Module):
@@ -207,9 +210,19 @@ def ridge_self_expression(
 
 
 def nearest_neighbors(
-    Zs: Sequence[np.ndarray | torch.Tensor], n_neighbors: int, weights: Sequence[float] | None = None
+    Zs: Sequence[np.ndarray | torch.Tensor],
+    n_neighbors: int,
+    weights: Sequence[float] | None = None,
+    *,
+    by: str = "cosine",
+    masks: Sequence[np.ndarray | torch.Tensor] | None = None,
 ) -> torch.Tensor:
-    """Return the nearest neighbors of every sample by the cosine, summed over the latents.
+    """Return the nearest neighbors of every sample.
+
+    - by the "cosine", summed over the latents;
+    - by the "coefficients": those whose C_ij are the largest, signs aside, when all samples express each other in
+      closed form, on unit rows with the ridge `LOCAL_RIDGE` per latent. Samples of one subspace find each other so,
+      though they may lie far apart: faces under changing light.
 
     Parameters
     ----------
@@ -219,16 +232,28 @@ def nearest_neighbors(
         k, below N.
     weights : sequence of float, optional
         One v_l per latent; 1 by default.
+    by : {"cosine", "coefficients"}
+        What makes a neighbor.
+    masks : sequence of bool arrays (N,), optional
+        As in `ridge_self_expression`, for the coefficients; the cosine knows a missing latent by its zeros.
 
     Returns
     -------
     tensor (N, k), int64
         Indices; a sample isn't its own neighbor.
+
+    References
+    ----------
+    Peng, Yi, Tang, "Robust Subspace Clustering via Thresholding Ridge Regression", AAAI 2015 (the largest
+    coefficients, there without solving again among them).
     """
     n_neighbors = integer("n_neighbors", n_neighbors, 1, len(Zs[0]) - 1)
     rows = [nn.functional.normalize(Z) for Z in _flat(Zs)]
     weights = [1.0] * len(rows) if weights is None else weights
-    similar: torch.Tensor = sum(v * (Z @ Z.T) for v, Z in zip(weights, rows, strict=True))  # type: ignore[assignment]
+    if one_of("by", by, NEIGHBORS) == "coefficients":
+        similar = ridge_self_expression(rows, LOCAL_RIDGE * sum(weights), weights=weights, masks=masks).abs()
+    else:
+        similar = sum(v * (Z @ Z.T) for v, Z in zip(weights, rows, strict=True))  # type: ignore[assignment]
     return similar.fill_diagonal_(-torch.inf).topk(n_neighbors, dim=1).indices
 
 

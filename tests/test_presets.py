@@ -72,10 +72,14 @@ def test_own_data_know_no_units():
     for name in METHODS:
         if name != "listing":
             own = preset(name, "", 3)
-            assert (own.scale, own.n_neighbors, own.coefficients_init) == ("auto", "auto", "warm")
+            assert (own.scale, own.neighbors, own.n_neighbors, own.coefficients_init) == (*["auto"] * 3, "warm")
             assert own.loss.relative and own.loss.norm == METHODS[name].loss.norm and own.architecture.dense == "auto"
     anchored = preset("affinity", "", 3, anchors=50)
-    assert (anchored.n_neighbors, anchored.coefficients_init) == (None, Method.coefficients_init)
+    assert (anchored.neighbors, anchored.n_neighbors, anchored.coefficients_init) == (
+        "cosine",
+        None,
+        Method.coefficients_init,
+    )
     assert preset("affinity", "orl", 3).scale == "none"
 
 
@@ -126,7 +130,7 @@ def test_baselines_penalties_on_data_of_ones_own_are_chosen():
         if baseline.algorithm in baselines.CHOICES and name != "ssc-omp":
             expected[baselines.CHOICES[baseline.algorithm][0]] = None
         if name == "local":
-            baseline, expected = replace(baseline, scale="auto"), {"n_neighbors": "auto"}
+            baseline, expected = replace(baseline, scale="auto"), {"n_neighbors": "auto", "neighbors": "auto"}
         assert preset(name, "", 3) == replace(baseline, parameters=expected)
     assert preset("lrr", "", 3, penalty=0.5).parameters == {"penalty": 0.5, "n_components": None}
     assert BASELINES["lrr"].parameters["penalty"] == 0.1  # the table itself is untouched

@@ -215,6 +215,25 @@ def test_nearest_neighbors_are_those_of_the_summed_cosines():
 
 
 @pytest.mark.parametrize("masked", [False, True])
+def test_neighbors_by_coefficients_are_the_largest_of_least_squares(masked):
+    """Whatever the latents' scale; where one is missing, samples are expressed in what they have."""
+    rng = np.random.default_rng(0)
+    masks = [np.arange(12) < 9, np.arange(12) > 2] if masked else [np.ones(12, bool)] * 2
+    Zs = [100 * rng.normal(size=(12, 4)) * masks[0][:, None], rng.normal(size=(12, 2, 3)) * masks[1][:, None, None]]
+    weights, expected = (1.0, 0.5), []
+    rows = [Z.reshape(12, -1) / np.maximum(np.linalg.norm(Z.reshape(12, -1), axis=1, keepdims=True), 1) for Z in Zs]
+    for i in range(12):
+        side = np.hstack([np.sqrt(v) * Z for v, Z, mask in zip(weights, rows, masks, strict=True) if mask[i]])
+        others = np.delete(np.arange(12), i)
+        A = np.vstack([side[others].T, np.sqrt(0.1 * sum(weights)) * np.eye(11)])
+        c = np.linalg.lstsq(A, np.r_[side[i], np.zeros(11)], rcond=None)[0]
+        expected.append(set(others[np.argsort(-np.abs(c))[:3]]))
+    found = nearest_neighbors(Zs, 3, weights, by="coefficients", masks=masks if masked else None)
+    assert [set(row) for row in found.tolist()] == expected
+    assert expected != [set(row) for row in nearest_neighbors(Zs, 3, weights).tolist()]
+
+
+@pytest.mark.parametrize("masked", [False, True])
 def test_local_closed_form_is_least_squares_on_the_neighbors(masked):
     rng = np.random.default_rng(0)
     Zs = [rng.normal(size=(9, 4)), rng.normal(size=(9, 3))]
@@ -271,6 +290,7 @@ CASES = [
     ),
     ("ridge: nan", lambda: ridge_self_expression([X * torch.nan], 1.0), ValueError, ("ridge=1", "NaN")),
     ("ridge: infinite", lambda: gram_inverse([X * 1e300], 0.1, [1.0]), ValueError, ("ridge=0.1", "infinite")),
+    ("neighbors: by what", lambda: nearest_neighbors([X], 1, by="l1"), ValueError, ("by must be one of", "'l1'")),
     ("neighbors: too many", lambda: nearest_neighbors([X], 4), ValueError, ("n_neighbors", "from 1 to 3", "got 4")),
     ("choose: one feature", lambda: choose_ridge([np.ones((4, 1))]), ValueError, "two features"),
     ("layer: no samples", lambda: SelfExpression(0), ValueError, ("n_samples", "got 0")),

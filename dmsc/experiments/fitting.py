@@ -32,7 +32,7 @@ from ..solvers.scale_path import finetune_scale_path
 from ..spectral import READINGS, Labels
 from ..training import History, finetune, pretrain
 from .autoencoders import load_autoencoders
-from .choosing import settled
+from .choosing import Choice, settled
 from .memory import check_memory
 from .reader import Clock, Reader, used_views
 
@@ -69,8 +69,8 @@ class Fit:
     anchors : array (m,) or None
         Indices of the samples that C combines, where it is not all of them.
     chosen : dict
-        What took the place of "auto" in the method: ``scale``, ``n_neighbors``; of a baseline, the parameter that
-        was None (`dmsc.baselines.CHOICES`).
+        What took the place of "auto" in the method: ``scale``, ``neighbors``, ``n_neighbors``; of a baseline, the
+        parameter that was None (`dmsc.baselines.CHOICES`).
     """
 
     coefficients: np.ndarray
@@ -202,7 +202,7 @@ def fit_network(
         masks = None if dataset.masks is None else [torch.tensor(m, device=device) for m in dataset.masks[: len(Xs)]]
         neighbors = None
         if method.n_neighbors is not None:
-            neighbors = nearest_neighbors(Xs, method.n_neighbors)  # type: ignore[arg-type]  # settled
+            neighbors = nearest_neighbors(Xs, int(method.n_neighbors), by=method.neighbors, masks=masks)
             model.self_expression.restrict(neighbors)
     with clock("pretrain"):
         first = pretrain(
@@ -263,10 +263,9 @@ def fit_baseline(dataset: Dataset, method: Baseline, *, seed: int = 0, readings:
         X = np.hstack([w**0.5 * rows for w, rows in zip(weights, reader.rows, strict=True)])  # (N, sum of D)
         chosen = chosen_parameters(method.algorithm, X, method.parameters)
         if method.algorithm == "local" and dataset.masks is not None:  # the others take missing views for zeros
-            neighbors = nearest_neighbors(reader.rows, min(method.parameters["n_neighbors"], dataset.n_samples - 1))
-            C = local_self_expression(
-                reader.rows, neighbors, LOCAL_RIDGE * len(reader.rows), weights=weights, masks=dataset.masks
-            ).numpy()
+            k, views = method.parameters["n_neighbors"], dict[str, Any](weights=weights, masks=dataset.masks)
+            neighbors = nearest_neighbors(reader.rows, k, by=method.neighbors, **views)
+            C = local_self_expression(reader.rows, neighbors, LOCAL_RIDGE * len(reader.rows), **views).numpy()
         else:
             parameters = method.parameters | chosen
             C = ALGORITHMS[method.algorithm](X, n_clusters=dataset.n_clusters, seed=seed, **parameters)
@@ -277,7 +276,7 @@ def fit_baseline(dataset: Dataset, method: Baseline, *, seed: int = 0, readings:
 
 def _chosen(asked: Method | Baseline, method: Method | Baseline) -> dict[str, Any]:
     """Return what took the place of "auto"."""
-    return {name: getattr(method, name) for name in ("scale", "n_neighbors") if getattr(asked, name) == "auto"}
+    return {name: getattr(method, name) for name in Choice._fields if getattr(asked, name) == "auto"}
 
 
 @torch.no_grad()

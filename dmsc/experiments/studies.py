@@ -4,6 +4,7 @@
       digits:
         options: {n_per_class: 60}   #   options of its loader
         settings: {…}                #   settings of its networks, and seeds, methods, corruptions of its own
+        preset: own                  #   whose settings methods have: another dataset's, or those for data of one's own
     methods: [kmeans, affinity]      # names, or a mapping to lists of settings, each a run of its own:
                                      #   {ridge: [{ridge: 0.1}, {ridge: 1}]}
     seeds: [0, 1, 2]
@@ -30,21 +31,23 @@ from typing import Any
 
 import yaml
 
-from ..checks import SEED_LIMIT, integer
+from ..checks import SEED_LIMIT, integer, one_of
 from ..data.corruption import corrupt
-from ..data.dataset import Dataset, load_dataset
+from ..data.dataset import Dataset, list_datasets, load_dataset
 from ..methods import Baseline, Method
 from ..paths import ROOT
 from ..presets import BASELINES, METHODS, preset
+from ..self_expression import NEIGHBORS
 from .fitting import build_model, check_data
 from .records import check_study_name
 from .run import describe, run_name, training_config
 
-__all__ = ["parse_settings", "STUDIES", "PlannedRun", "read_study", "study_path"]
+__all__ = ["OWN", "STUDIES", "PlannedRun", "parse_settings", "preset_of", "read_study", "study_path"]
 
 STUDIES = ROOT / "studies"
+OWN = "own"  # as users name the settings for data of one's own
 PRODUCT = ("datasets", "methods", "seeds", "settings", "corruptions")
-OF_DATASET = ("options", "settings", "seeds", "methods", "corruptions")
+OF_DATASET = ("options", "preset", "settings", "seeds", "methods", "corruptions")
 EXCLUDABLE = ("datasets", "methods", "seeds", "corruptions")
 RATES = ("missing", "noise", "occlusion", "seed")
 
@@ -129,9 +132,11 @@ class _Reader:
         blocks = _blocks(entry["datasets"]) if "datasets" in entry else self.blocks
         for name, block in blocks.items():
             if include:  # options and settings of a dataset are as above, its seeds and so on are the entry's
-                above = {key: self.blocks.get(name, {}).get(key) for key in ("options", "settings")}
+                above = {key: self.blocks.get(name, {}).get(key) for key in ("options", "preset", "settings")}
                 block = above | (block if "datasets" in entry else {})
             whole = self.load(name, block.get("options"))
+            with _at(f"datasets.{name}"):
+                row = preset_of(whole, block.get("preset"))
             where, given = {}, {}
             for key in ("seeds", "methods", "corruptions"):
                 owner = block if key in block else entry if key in entry else self.content
@@ -140,7 +145,7 @@ class _Reader:
             common = {"settings": entry.get("settings", self.content.get("settings"))}
             own = {f"datasets.{name}.settings": block.get("settings")}
             layers = {key: _settings(key, settings) for key, settings in (common | own).items()}
-            methods = list(_methods(where["methods"], given["methods"], whole, layers))
+            methods = list(_methods(where["methods"], given["methods"], whole, row, layers))
             corruptions = _corruptions(where["corruptions"], given["corruptions"])
             for seed, corruption in itertools.product(_seeds(where["seeds"], given["seeds"]), corruptions):
                 with _at(where["corruptions"]):
@@ -170,7 +175,7 @@ def _blocks(given: Any) -> dict[Any, dict]:
 
 
 def _methods(
-    where: str, given: Any, whole: Dataset, layers: dict[str, dict]
+    where: str, given: Any, whole: Dataset, row: str, layers: dict[str, dict]
 ) -> Iterator[tuple[Method | Baseline, dict]]:
     """Describe each method with each of its own settings on a dataset; build its network once, for a few samples."""
     if not isinstance(given, dict):
@@ -184,18 +189,18 @@ def _methods(
         for i, variant in enumerate(variants):
             key = f"{where}.{name}[{i}]"
             own = {key: _settings(key, variant)}
-            method = _describe(name, whole, own if name in BASELINES else layers | own)
+            method = _describe(name, whole, row, own if name in BASELINES else layers | own)
             if isinstance(method, Method):
                 with _at(f"{key} on {whole.name}"):
                     build_model(few, method)
             yield method, own[key]
 
 
-def _describe(name: str, whole: Dataset, layers: dict[str, dict]) -> Method | Baseline:
+def _describe(name: str, whole: Dataset, row: str, layers: dict[str, dict]) -> Method | Baseline:
     """Return the preset with the settings of all layers; if that fails, say which layer brings the trouble."""
 
     def described(settings: dict) -> Method | Baseline:
-        method = preset(name, whole.preset, whole.n_clusters, **settings)
+        method = preset(name, row, whole.n_clusters, **settings)
         _check_types(method, settings)
         return method
 
@@ -218,7 +223,7 @@ def _check_types(method: Method | Baseline, settings: dict) -> None:
     for name, value in settings.items():
         if name in ("zero_diagonal", "unit_diagonal") and not isinstance(value, bool):
             raise TypeError(f"{name} must be true or false, got {value!r}")
-        if isinstance(method, Baseline) and name in method.parameters and value is not None:
+        if isinstance(method, Baseline) and name in method.parameters and value not in (None, "auto", *NEIGHBORS):
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise TypeError(f"{name} must be a number, got {value!r}")
         if isinstance(value, str) and re.fullmatch(r"[-+]?\d+e[-+]?\d+", value):
@@ -292,6 +297,13 @@ def _at(where: str | Path) -> Iterator[None]:
         yield
     except (ValueError, TypeError, OSError, ImportError) as error:
         raise ValueError(f"{where}: {error}") from None
+
+
+def preset_of(dataset: Dataset, name: str | None = None) -> str:
+    """Return the row of `dmsc.preset` for a dataset: its own, that of another one, or "own" for data of one's own."""
+    if name is None:
+        return dataset.preset
+    return "" if name == OWN else one_of("preset", name, [OWN, *list_datasets()])
 
 
 def parse_settings(pairs: list[str]) -> dict:

@@ -40,17 +40,61 @@ def test_the_scale_is_the_one_under_which_clusters_are_subspaces():
         assert choose_scale(views_of(other)) == choose_scale(views_of(dataset))  # labels play no part
 
 
-def test_counts_alone_get_tf_idf(monkeypatch):
+def faces():
+    """Three subspaces of dimension 6 with one direction in common that outweighs them: light."""
+    rng = np.random.default_rng(0)
+    bases = [np.linalg.qr(rng.normal(size=(40, 6)))[0].T for _ in range(3)]
+    light = 2 * rng.normal(size=(120, 1)) * rng.normal(size=40)
+    return np.vstack([rng.normal(size=(40, 6)) @ basis for basis in bases]) + light
+
+
+def tried_for(monkeypatch, *Xs, **given):
+    """Return what is tried for such views, in order."""
     tried = []
-    monkeypatch.setattr(choosing, "_judge", lambda views, *option: tried.append(option[:2]) or (0.0, 0.0))
-    choose_scale(views_of(dmsc.Dataset("mine", [documents(), units()], LABELS)))
-    assert {scale for scale, _ in tried} == {"unit", "standard"}
-    tried.clear()
-    choose_scale(views_of(dmsc.Dataset("mine", [documents()], LABELS)), "tf-idf")
-    assert tried == [("tf-idf", 10), ("tf-idf", 20)]
-    tried.clear()
-    choose_scale(views_of(dmsc.Dataset("mine", [RNG.random((120, 1, 4, 4))], LABELS)), n_neighbors=7)
-    assert tried == [("unit", 7), ("standard", 7)]
+    monkeypatch.setattr(choosing, "_judge", lambda views, *option: tried.append(option[:3]) or (0.0, 0.0))
+    choose_scale(views_of(dmsc.Dataset("mine", Xs, LABELS)), **given)
+    return tried
+
+
+def test_counts_alone_get_tf_idf(monkeypatch):
+    alone = tried_for(monkeypatch, documents(), neighbors="cosine")
+    assert [scale for scale, *_ in alone[:-1]] == ["unit", "standard", "tf-idf"]
+    mixed = tried_for(monkeypatch, documents(), units(), neighbors="cosine")
+    both = [("tf-idf", "unit"), ("tf-idf", "standard")]
+    assert [scale for scale, *_ in mixed[:-1]] == ["unit", "standard", *both]
+
+
+def test_what_is_given_is_not_tried(monkeypatch):
+    given = tried_for(monkeypatch, documents(), scale="tf-idf", neighbors="cosine")
+    assert given == [("tf-idf", "cosine", 20), ("tf-idf", "cosine", 10)]
+    seven = tried_for(monkeypatch, RNG.random((120, 1, 4, 4)), n_neighbors=7)
+    assert seven == [(scale, by, 7) for scale in ("unit", "standard") for by in ("cosine", "coefficients")]
+
+
+def test_neighbors_are_those_by_whom_clusters_lie_apart():
+    """Light makes samples of different subspaces alike; they express each other badly all the same."""
+    data = dmsc.Dataset("mine", [faces()], LABELS)
+    chosen = choose_scale(views_of(data))
+    assert chosen.neighbors == "coefficients"
+    assert choose_scale(views_of(dmsc.Dataset("mine", [units()], LABELS))).neighbors == "cosine"
+    accuracy = {
+        by: clustering_accuracy(LABELS, run_experiment(data, preset("local", "", 3, neighbors=by)).labels["plain"])
+        for by in ("auto", "cosine")
+    }
+    assert accuracy["cosine"] < 0.9 < accuracy["auto"]
+
+
+def test_a_scale_for_each_view():
+    data = dmsc.Dataset("mine", [documents(), units()], LABELS)
+    method = preset("affinity", "", 3, scale=["tf-idf", "standard"], **SHORT)
+    assert method.scale == ("tf-idf", "standard")
+    made, _ = settled(data, method)
+    for X, scale, made_of_it in zip(data.Xs, method.scale, made.Xs, strict=True):
+        assert np.array_equal(made_of_it, scale_view(X, scale))
+    assert choose_scale(views_of(data)).scale == ("tf-idf", "standard")  # neither is of use at the other's
+    run = run_experiment(data, method, device="cpu")
+    assert run.record["config"]["method"]["scale"] == ["tf-idf", "standard"]
+    assert clustering_accuracy(LABELS, run.labels["plain"]) > 0.95
 
 
 def test_a_sample_of_many_judges(monkeypatch):
@@ -63,8 +107,8 @@ def test_a_sample_of_many_judges(monkeypatch):
 
 def test_nothing_to_choose_by_is_unit_and_ten():
     X = RNG.random((30, 5))
-    assert choose_scale(views_of(dmsc.Dataset("mine", [X], n_clusters=1))) == ("unit", 10)
-    assert choose_scale(views_of(dmsc.Dataset("mine", [X], n_clusters=30))) == ("unit", 10)
+    assert choose_scale(views_of(dmsc.Dataset("mine", [X], n_clusters=1))) == ("unit", "cosine", 10)
+    assert choose_scale(views_of(dmsc.Dataset("mine", [X], n_clusters=30))) == ("unit", "cosine", 10)
 
 
 def test_settled_scales_the_views_that_are_used():
@@ -92,14 +136,14 @@ def test_units_and_constant_columns_change_no_label(name):
     assert all(clustering_accuracy(labels[0], changed) == 1 for changed in labels[1:])
     assert clustering_accuracy(LABELS, labels[0]) > 0.95
     chosen = runs[0].record["label_free"]["chosen"]
-    assert set(chosen) == {"scale", "n_neighbors"} and chosen == runs[1].record["label_free"]["chosen"]
+    assert set(chosen) == {"scale", "neighbors", "n_neighbors"} and chosen == runs[1].record["label_free"]["chosen"]
     assert (np.count_nonzero(runs[0].coefficients, axis=1) <= chosen["n_neighbors"]).all()
 
 
 def test_one_view_of_data_that_lack_views():
     data = dmsc.corrupt(dmsc.Dataset("mine", [units(), documents()], LABELS), missing=0.3)
     run = run_experiment(data, preset("dsc-l2", "", 3, **SHORT), device="cpu")
-    assert set(run.record["label_free"]["chosen"]) == {"scale", "n_neighbors"}
+    assert set(run.record["label_free"]["chosen"]) == {"scale", "neighbors", "n_neighbors"}
     local = run_experiment(data, preset("local", "", 3))
     assert clustering_accuracy(LABELS, local.labels["plain"]) > 0.9  # a missing view is no view of zeros
 
@@ -110,3 +154,9 @@ def test_what_can_not_be_scaled_is_named():
         run_experiment(data, preset("affinity", "", 3, **SHORT))
     with pytest.raises((TypeError, ValueError), match="n_neighbors must be an integer .* 2.5"):
         run_experiment(dmsc.Dataset("mine", [units()], LABELS), preset("spectral", "", 3, n_neighbors=2.5))
+    with pytest.raises(ValueError, match="scale must be one name, or one per view: got 3 for 2 views"):
+        run_experiment(data, preset("affinity", "", 3, scale=("unit", "unit", "none"), **SHORT))
+    with pytest.raises(ValueError, match="scale of a view must be one of 'none', .* got 'auto'"):
+        preset("affinity", "", 3, scale=("unit", "auto"))
+    with pytest.raises(ValueError, match="neighbors must be one of 'cosine', 'coefficients', 'auto', got 'euclid'"):
+        preset("affinity", "", 3, neighbors="euclid")

@@ -293,6 +293,7 @@ CHANGES = {
     "scale": "unit",
     "input_scale": 2.0,
     "n_neighbors": 7,
+    "neighbors": "coefficients",
     "coefficients_init": "closed-form",
     "zero_diagonal": True,
     "pretrain_epochs": 7,
