@@ -93,7 +93,7 @@ def test_run_starts_from_saved_autoencoders(tmp_path, capsys):
 
 
 def test_own_data_get_no_papers_settings(tmp_path, capsys):
-    """Whatever the file's name is; --preset asks for them. Mended labels are another run."""
+    """Whatever the file's name is; --preset asks for them, or for none. Mended labels are another run."""
     path, X = tmp_path / "digits.npz", np.random.default_rng(0).random((20, 1, 8, 8))
     own = ["run", "--dataset", str(path), "--method", "dsc-l2", "--pretrain-epochs", "0", "--finetune-epochs", "1"]
     for labels, extra in (([0, 1] * 10, []), ([0, 1] * 10, ["--preset", "digits"]), ([1, 1, 0, 0] * 5, [])):
@@ -108,7 +108,9 @@ def test_own_data_get_no_papers_settings(tmp_path, capsys):
     study.write_text(f"datasets: ['{path}']\nmethods: [dsc-l2]\n")
     (run,) = read_study(study)
     assert run.method == preset("dsc-l2", "", 2)
-    capsys.readouterr()
+    local = ["run", "--dataset", "digits", "--data", "n_per_class=5", "--method", "local", "--preset", "own"]
+    assert main([*local, *folders(tmp_path / "other")]) == 0
+    assert "chosen without labels: scale=" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
         main([*own, *folders(tmp_path), "--preset", "digit"])
     assert "invalid choice: 'digit'" in capsys.readouterr().err

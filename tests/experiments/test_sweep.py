@@ -76,6 +76,20 @@ def test_what_belongs_to_a_dataset_or_a_method_comes_after_what_belongs_to_all(t
     assert runs[1].method.architecture.convolutions[0].channels == 4
 
 
+def test_a_dataset_may_have_the_settings_of_another_or_those_for_data_of_ones_own(tmp_path):
+    options = {"n_per_class": 5}
+    blocks = {"digits": {"options": options}, "synthetic": {"preset": "digits"}}
+    include = [{"datasets": {"digits": {"preset": "own"}}, "methods": {"local": [{}, {"neighbors": "coefficients"}]}}]
+    runs = read_study(study(tmp_path, {"datasets": blocks, "methods": ["affinity"], "include": include}))
+    assert [run.method for run in runs] == [
+        preset("affinity", "digits", 10),
+        preset("affinity", "digits", 3),
+        preset("local", "", 10),
+        preset("local", "", 10, neighbors="coefficients"),
+    ]
+    assert len(runs[2].whole.Xs[0]) == 50 and "labels_digest" not in runs[2].config  # its data are as they were
+
+
 def test_datasets_may_be_names_alone_and_seeds_may_be_left_out(tmp_path):
     (run,) = read_study(study(tmp_path, {"datasets": ["digits"], "methods": ["kmeans"]}))
     assert (run.whole.name, run.seed, run.corruption) == ("digits", 0, {})
@@ -132,6 +146,8 @@ BAD = {
         variant(datasets={"digits": {"options": {"n_per_class": "many"}}}),
         ["datasets.digits", "n_per_class", "many"],
     ),
+    "unknown preset": (variant(datasets={"digits": {"preset": "mine"}}), ["datasets.digits", "preset", "'own'"]),
+    "neighbors": (variant(methods={"local": {"neighbors": "l1"}}), ["methods.local[0]", "neighbors", "'l1'"]),
     "a dataset that isn't there": (variant(datasets=["no/such.npz"]), ["datasets.no/such.npz", "no/such.npz"]),
     "unknown method": (variant(methods=["dsc-l3"]), ["methods", "'dsc-l3'", "did you mean 'dsc-l"]),
     "unknown setting": (variant(settings={"finetune_epoch": 3}), ["settings:", "finetune_epoch", "finetune_epochs"]),
