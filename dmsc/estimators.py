@@ -169,7 +169,7 @@ class DSC(SingleView, _Network):
     pretrain_epochs, finetune_epochs : int
         Length of the two steps.
     learning_rate : float
-        Adam's.
+        Adam's; C's own is the setting ``coefficients_learning_rate``, 1e-4, as C starts at a solution.
     lambda_regularization, lambda_self_expression : float
         lambda_1 of ‖C‖_p^p and lambda_2 of ‖Z - C Z‖²_F, relative to ‖Z‖²_F / N: they mean the same for any N, any
         number of features and any units (``settings={"relative": False}`` for the papers' sums).

@@ -28,10 +28,12 @@ FUSIONS = ("none", "affinity", *PLACES)
 SOLVERS = ("adam", "closed-form", "scale-path")
 #: Starts of C that are solved for.
 SOLVED_STARTS = ("closed-form", "warm")
+#: Rates in fine-tuning that may differ from the common one.
+OWN_RATES = ("network_learning_rate", "coefficients_learning_rate")
 #: Settings that mean nothing to anchored coefficients, which begin nowhere and are solved for at every step.
 NOT_ANCHORED = (
-    "solver", "coefficients_init", "n_neighbors", "network_learning_rate", "pretrain_through", "finetune_tolerance",
-    "correlation",
+    "solver", "coefficients_init", "n_neighbors", "network_learning_rate", "coefficients_learning_rate",
+    "pretrain_through", "finetune_tolerance", "correlation",
 )  # fmt: skip
 
 
@@ -84,7 +86,10 @@ class Method:
     learning_rate : float
         Adam's, in both steps.
     network_learning_rate : float or None
-        Adam's for the autoencoders in fine-tuning, where it differs from C's.
+        Adam's for the autoencoders in fine-tuning, where it differs from that.
+    coefficients_learning_rate : float or None
+        Adam's for C, likewise. Adam moves an entry by about its rate in a step, whatever the gradient: a C that starts
+        at a solution, with small entries, wants a small one.
     solver : {"adam", "closed-form", "scale-path"}
         How C is found in fine-tuning: trained; solved for at every step (`dmsc.solvers.closed_form`); solved for once,
         at the best scale of the latents (`dmsc.solvers.scale_path`).
@@ -124,6 +129,7 @@ class Method:
     finetune_epochs: int = 100
     learning_rate: float = 1e-3
     network_learning_rate: float | None = None
+    coefficients_learning_rate: float | None = None
     solver: str = "adam"
     schedule: str = "constant"
     pretrain_tolerance: float | None = None
@@ -167,7 +173,7 @@ class Method:
                 f"pretrain_through='coefficients' needs all samples in one batch: pretrain_batch_size=None, "
                 f"got {self.pretrain_batch_size}"
             )
-        for field_name in ("network_learning_rate", "pretrain_tolerance", "finetune_tolerance"):
+        for field_name in (*OWN_RATES, "pretrain_tolerance", "finetune_tolerance"):
             if getattr(self, field_name) is not None:
                 positive_number(field_name, getattr(self, field_name))
         if self.anchors is not None:
@@ -179,8 +185,8 @@ class Method:
                 raise ValueError(f"anchors={self.anchors} can't go with {found}: set {needed}, or anchors=None")
         if self.needs_closed_form:
             _ = self.loss.ridge  # says what is missing
-        if self.solver != "adam" and self.network_learning_rate is not None:
-            raise ValueError(f"network_learning_rate is for solver='adam', where C has a rate, not for {self.solver!r}")
+        if self.solver != "adam" and (rates := [name for name in OWN_RATES if getattr(self, name) is not None]):
+            raise ValueError(f"{rates[0]} is for solver='adam', where C has a rate, not for {self.solver!r}")
         if self.solver == "scale-path" and self.correlation is not None:
             raise ValueError(
                 "solver='scale-path' trains no encoders, and correlation is about them: use another solver"
@@ -280,7 +286,7 @@ def override(method: Description, **values: Any) -> Description:
     if values.get("pretrained") is not None:
         values = {"pretrain_epochs": 0, **values}
     if isinstance(method, Method) and values.get("anchors") is not None:
-        gone = ("coefficients_init", "n_neighbors", "neighbors", "network_learning_rate")
+        gone = ("coefficients_init", "n_neighbors", "neighbors", *OWN_RATES)
         values = {name: getattr(Method, name) for name in gone} | values
     outer = {field.name: values.get(field.name, getattr(method, field.name)) for field in fields(method)}
     parts: dict[str, Any] = {name: part for name, part in outer.items() if is_dataclass(part) or isinstance(part, dict)}

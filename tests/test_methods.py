@@ -83,6 +83,13 @@ CASES = [
     ("batch", lambda: method(pretrain_batch_size=0), ValueError, ("pretrain_batch_size", "got 0")),
     ("rate", lambda: method(learning_rate=0), ValueError, ("learning_rate", "got 0")),
     ("networks' rate", lambda: method(network_learning_rate=0), ValueError, ("network_learning_rate", "got 0")),
+    ("C's rate", lambda: method(coefficients_learning_rate=-1), ValueError, ("coefficients_learning_rate", "got -1")),
+    (
+        "C's rate, C solved for",
+        lambda: method(coefficients_learning_rate=1e-4, solver="scale-path"),
+        ValueError,
+        ("coefficients_learning_rate", "'scale-path'"),
+    ),
     (
         "networks' rate, C solved for",
         lambda: method(network_learning_rate=1e-4, solver="closed-form"),
@@ -107,6 +114,7 @@ CASES = [
             "solver": "closed-form",
             "coefficients_init": "mean",
             "network_learning_rate": 0.1,
+            "coefficients_learning_rate": 0.1,
             "finetune_tolerance": 0.1,
             "correlation": Correlation(),
         }.items()

@@ -16,7 +16,7 @@ from ..data import Dataset
 from ..devices import as_tensors, resolve_device, seed_everything
 from ..fusion import PLACES, fusion_plan
 from ..losses import mean_squared_length, repeat_last, weighted_squared_error
-from ..methods import SOLVED_STARTS, Baseline, Method
+from ..methods import OWN_RATES, SOLVED_STARTS, Baseline, Method
 from ..model import SubspaceNetwork
 from ..selection import Candidate
 from ..self_expression import (
@@ -235,7 +235,8 @@ def fit_network(
         else:
             train = finetune if method.solver == "adam" else finetune_closed_form
             options |= {"correlation": method.correlation, "tolerance": method.finetune_tolerance}
-            options |= {"network_learning_rate": method.network_learning_rate}
+            rates = [getattr(method, name) or method.learning_rate for name in OWN_RATES]  # of the network, of C
+            options |= {"learning_rate": rates[1], "network_learning_rate": None if rates[0] == rates[1] else rates[0]}
             second = train(model, Xs, masks=masks, **options)
     if anchors is None:
         C = model.self_expression.coefficients

@@ -263,6 +263,24 @@ def test_warm_start_is_the_closed_form(data, method):
     np.testing.assert_allclose(model.coefficients, expected, atol=1e-5)
 
 
+def test_network_and_coefficients_learn_at_rates_of_their_own(data, method):
+    """Adam's first step moves every entry by its rate."""
+
+    def moved(**rates):
+        fits = [
+            fit_network(data, preset("affinity", "synthetic", 3, **SHORT | {"finetune_epochs": n} | rates), readings=())
+            for n in (0, 1)
+        ]
+        networks = [torch.cat([p.detach().flatten() for p in fit.model.autoencoder_parameters()]) for fit in fits]
+        return [float(abs(after - before).max()) for before, after in ([fit.coefficients for fit in fits], networks)]
+
+    assert moved() == pytest.approx([1e-3, 1e-3], rel=0.01)
+    assert moved(coefficients_learning_rate=1e-5) == pytest.approx([1e-5, 1e-3], rel=0.02)
+    assert moved(network_learning_rate=1e-2) == pytest.approx([1e-3, 1e-2], rel=0.02)
+    both = {"network_learning_rate": 1e-2, "coefficients_learning_rate": 1e-4, "learning_rate": 1e-3}
+    assert moved(**both) == pytest.approx([1e-4, 1e-2], rel=0.02)
+
+
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_networks_are_built_as_they_are_described(name):
     data = dmsc.load_dataset("digits", n_per_class=3)

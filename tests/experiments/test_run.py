@@ -301,6 +301,7 @@ CHANGES = {
     "finetune_epochs": 7,
     "learning_rate": 0.1,
     "network_learning_rate": 0.1,
+    "coefficients_learning_rate": 0.1,
     "solver": "closed-form",
     "schedule": "cosine",
     "pretrain_tolerance": 0.1,
