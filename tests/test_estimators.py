@@ -28,8 +28,9 @@ from dmsc.experiments.fitting import fit_baseline, fit_network
 from dmsc.fusion import FUNCTIONS, PLACES
 from dmsc.metrics import clustering_accuracy, eigengap
 from dmsc.presets import BASELINES, preset
+from dmsc.scaling import scale_view
 from dmsc.selection import select, subspace_consistency
-from dmsc.self_expression import choose_ridge, unit_rows
+from dmsc.self_expression import choose_ridge, nearest_neighbors, unit_rows
 from dmsc.spectral import PLAIN, Reading, build_affinity, read_labels
 
 TINY = {"pretrain_epochs": 2, "finetune_epochs": 3, "device": "cpu"}
@@ -394,6 +395,29 @@ def test_predict_by_the_joint_latent(digits, fusion):
     assert np.mean(model.predict(digits.Xs) == model.labels_) > 0.9  # members are among those that express them
     one = [X[:1] for X in digits.Xs]
     assert model.predict(one) == model.predict(digits.Xs)[:1]
+
+
+def test_each_view_at_its_own_scale():
+    """As if they had been brought there by hand; new samples, too."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(3), 20)
+    Xs = [
+        rng.poisson(np.kron(np.eye(3), np.full((1, 5), 4.0))[y]).astype(float),
+        rng.normal(size=(60, 4)) + 5 * y[:, None],
+    ]
+    Xs = [X.astype(np.float32) for X in Xs]
+    scales = ["tf-idf", "standard"]
+    options = {"neighbors": "coefficients", "n_neighbors": 5, "random_state": 0, **TINY}
+    model = clone(DMSC(3, scale=scales, **options)).fit(Xs)
+    assert model.chosen_ == {} and model.scale == scales
+    by_hand = [scale_view(X, scale) for X, scale in zip(Xs, scales, strict=True)]
+    other = DMSC(3, scale="none", **options).fit(by_hand)
+    assert np.array_equal(model.coefficients_, other.coefficients_)
+    nearest = nearest_neighbors(by_hand, 5, by="coefficients").numpy()
+    assert all(set(np.flatnonzero(row)) <= set(near) for row, near in zip(model.coefficients_, nearest, strict=True))
+    new = [X[::4] for X in Xs]
+    assert np.array_equal(model.predict(new), other.predict([X[::4] for X in by_hand]))
+    one_clear_error(lambda: DMSC(3, scale=["unit"], **TINY).fit(Xs), ValueError, "1 for 2 views")
 
 
 def test_predict_comes_after_fit(digits):
