@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from .checks import SEED_LIMIT, integer, one_of
 from .cluster_number import CRITERIA, estimate_n_clusters, strongest
 from .data import Dataset
-from .data.arrays import check_finite, view_array
+from .data.arrays import check_finite, refuse_ids, view_array
 from .experiments.choosing import scaled
 from .experiments.fitting import Fit
 from .experiments.reader import Reader
@@ -190,6 +190,7 @@ class SingleView(SubspaceClusterer):
         return self._predict([self._checked(X, fitting=False)], ["X"])
 
     def _checked(self, X: ArrayLike, fitting: bool) -> np.ndarray:
+        refuse_ids(X, "X")
         limits = {"ensure_min_samples": 2, "ensure_min_features": 2} if fitting else {}
         options = {"dtype": [np.float64, np.float32], "accept_sparse": True, "allow_nd": True, "reset": fitting}
         array = view_array(validate_data(self, X, **options, **limits, **UNCHECKED))

@@ -473,6 +473,7 @@ def test_warning_signs_are_warned_of(capsys):
 
 X, VECTORS = np.random.default_rng(0).random((6, 3)), [np.eye(6), np.eye(6)[:, :4]]
 IMAGES = [np.ones((6, 1, 8, 8)), np.ones((6, 1, 16, 16))]
+FRAME = pd.DataFrame(X, columns=list("abc")).assign(id=range(6))
 
 CASES = [
     ("K: word", lambda: DSC("auto").fit(X), ValueError, ("n_clusters", "'eigengap', 'modularity'", "'auto'")),
@@ -523,6 +524,8 @@ CASES = [
         ValueError,
         ("view 1", "(2)", "masks"),
     ),
+    ("ids", lambda: SSC(2).fit(FRAME), ValueError, ("X has", "'id'", "drop it")),
+    ("ids in a view", lambda: DMSC(2).fit({"a": X, "b": FRAME}), ValueError, ("view 'b'", "'id'", "drop it")),
     ("setting: verbose", lambda: DSC(2, settings={"verbose": True}).fit(X), ValueError, ("settings", "'verbose'")),
     ("one array for views", lambda: DMSC(2).fit(X), TypeError, "list of arrays"),
     ("views", lambda: DMSC(2).fit([X, X[:3]]), ValueError, "[6, 3]"),

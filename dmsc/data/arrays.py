@@ -11,7 +11,9 @@ import torch
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 
-__all__ = ["check_finite", "label_codes", "mask_arrays", "masks_from_nan", "view_array", "view_list"]
+from .columns import id_columns
+
+__all__ = ["check_finite", "label_codes", "mask_arrays", "masks_from_nan", "refuse_ids", "view_array", "view_list"]
 
 CHANNELS = {1, 3, 4}  # of gray, color, and color with transparency
 MASKS = "drop or fill them, or say by masks which samples have the view (dmsc.data.masks_from_nan makes them)"
@@ -23,7 +25,8 @@ def view_array(X: Any, name: str = "X") -> np.ndarray:
     Parameters
     ----------
     X : array, pandas frame or series, scipy sparse matrix, torch tensor, or nested list
-        Sparse ones are made dense, and what is missing in a frame becomes NaN. N numbers are one feature, (N, 1).
+        Sparse ones are made dense, and what is missing in a frame becomes NaN. N numbers are one feature, (N, 1). All
+        columns of a frame are features: one of ids is refused, see `refuse_ids`.
         Images (N, H, W, C) are turned to (N, C, H, W) if the last axis is 1, 3 or 4 long and the second one isn't.
     name : str
         What messages call it.
@@ -33,6 +36,7 @@ def view_array(X: Any, name: str = "X") -> np.ndarray:
     array (N, D) or (N, C, H, W)
         NaN and infinite values are not looked for: see `check_finite`.
     """
+    refuse_ids(X, name)
     array = _numbers(X, name)
     if array.ndim == 1:
         array = array[:, None]
@@ -41,6 +45,15 @@ def view_array(X: Any, name: str = "X") -> np.ndarray:
         raise ValueError(f"{name} must be real numbers of shape (N, C, H, W) or (N, D), none of them 0, "
                          f"got {array.dtype} of shape {array.shape}{hint}")  # fmt: skip
     return array if array.ndim == 2 else _channels_first(array, name)
+
+
+def refuse_ids(X: Any, name: str) -> None:
+    """Refuse a frame in which a column beside others holds ids of the samples, see `dmsc.data.columns.id_columns`."""
+    if isinstance(X, pd.DataFrame) and X.shape[1] > 1 and (found := sum(id_columns(X), [])):
+        raise ValueError(
+            f"{name} has the column {X.columns[found[0]]!r}, which by its name tells samples apart and is no feature: "
+            "drop it, or rename it if it is one"
+        )
 
 
 def view_list(Xs: Any) -> tuple[list[np.ndarray], tuple[str, ...] | None]:

@@ -228,8 +228,9 @@ def load_dataset(name: Any, **options: Any) -> Dataset:
     ----------
     name : str, path-like, DataFrame, mapping of names to arrays or DataFrames, AnnData or MuData
         A name of `list_datasets`, or one's own data: a file that ends in .mat, .npz, .npy, .csv, .h5ad or .h5mu, or a
-        folder of .npy or .csv files, one per view. data/README.md describes how they are read; a published file that is
-        read so ("multiview/MSRC-v5.mat", …) is found or downloaded like a dataset.
+        folder of .npy or .csv files, one per view. data/README.md describes how they are read: in tables an index or a
+        column of ids (id, index, name, …, its values all different) is no feature, and left out. A published file that
+        is read so ("multiview/MSRC-v5.mat", …) is found or downloaded like a dataset.
     **options
         Options of that dataset: digits `n_per_class`, `seed`; synthetic `n_samples`, `n_clusters`, `subspace_dim`,
         `ambient_dim`, `noise`, `n_views`, `seed`; eyaleb and eyaleb_components `subjects`; mnist_usps, mnist_usps_32

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-from .sources import Source, form, inside, is_label, listing
+from .columns import is_label
+from .sources import Source, form, inside, listing
 
 __all__ = ["find_labels"]
 

@@ -15,9 +15,10 @@ import numpy as np
 from scipy.sparse import issparse
 
 from ..checks import one_of
+from .columns import is_label
 from .labeling import find_labels
 from .shaping import as_images, image_shapes, samples_first, square_images, without_nan
-from .sources import VIEWS, Source, form, inside, is_label, listing, read_source
+from .sources import VIEWS, Source, form, inside, listing, read_source
 
 __all__ = ["read_own"]
 
@@ -48,7 +49,7 @@ def read_own(
     Parameters
     ----------
     source : path, DataFrame, mapping of names to arrays or DataFrames, AnnData or MuData
-        See `dmsc.data.sources.read_source`.
+        See `dmsc.data.sources.read_source`; of tables an index or a column of ids is left out.
     views : str or list of str, optional
         What to take, in this order: names of views, or variables (a cell array gives all its views).
     labels : str, optional

@@ -39,6 +39,12 @@ def test_view_array_reads_what_people_have(X):
     assert type(array) is np.ndarray and np.array_equal(array, NUMBERS)
 
 
+def test_frames_whose_columns_are_features_are_taken_whole():
+    for frame in (FRAME.assign(index=[0.1, 0.2, 0.3]), FRAME[["a"]].set_axis(["id"], axis=1)):
+        assert view_array(frame).shape == frame.shape
+    assert view_array(FRAME.assign(index=[1.5, 0.0, 2.0])[1:2]).shape == (1, 3)  # a new sample's 0 is no count
+
+
 def test_view_array_keeps_what_is_missing_as_nan():
     frame = pd.DataFrame({"a": pd.array([1, None], dtype="Int64"), "b": pd.array([True, None], dtype="boolean")})
     assert np.array_equal(view_array(frame), [[1, 1], [np.nan, np.nan]], equal_nan=True)
@@ -152,6 +158,9 @@ CASES = [
     ("ragged", lambda: view_array([[1, 2], [3]]), ValueError, ("X ", "inhomogeneous")),
     ("scalar", lambda: view_array(3), ValueError, "()"),
     ("column", lambda: view_array(FRAME.assign(c="x"), "view 2"), ValueError, ("view 2", "'c'", "object")),
+    ("ids", lambda: view_array(FRAME.assign(id=[7, 5, 6]), "view 2"), ValueError, ("view 2", "'id'", "drop it")),
+    ("names", lambda: view_array(FRAME.assign(name=list("xyz"))), ValueError, ("X ", "'name'", "drop it", "rename")),
+    ("groups", lambda: view_list([FRAME.assign(ID=[1, 1, 2])]), ValueError, ("view 0", "'ID'", "rename")),
     ("gray images", lambda: view_array(np.ones((2, 8, 8))), ValueError, ("(2, 8, 8)", "X[:, None]")),
     ("channels", lambda: view_array(np.ones((2, 9, 4, 3))), ValueError, ("(2, 9, 4, 3)", "transpose", "reshape")),
     ("nothing", lambda: view_list([]), ValueError, "at least one view"),

@@ -127,6 +127,43 @@ def test_tables_and_arrays_in_memory():
     one_clear_error(lambda: load_dataset([GENES]), TypeError, ("name", "list"))
 
 
+def test_ids_of_samples_are_no_features(tmp_path):
+    """In frames, files and arrays; nor are they views."""
+    names = list("uvwxyz")
+    for ids in (names, range(N), range(1, N + 1), [40, 7, 99, 1, 2, 3]):
+        with_ids = GENES.assign(sample_id=ids, label=KINDS)
+        check(load_dataset(with_ids), ("data",))
+        with_ids.to_csv(tmp_path / "genes.csv", index=False)
+        check(load_dataset(tmp_path / "genes.csv"))
+        both = {"genes": with_ids, "spots": SPOTS.to_numpy(), "sample_id": np.array(ids)}
+        check(load_dataset(both), ("genes", "spots"), (GENES, SPOTS))
+    SPOTS.to_csv(tmp_path / "spots.csv", index=False)
+    pd.Series(names, name="name").to_csv(tmp_path / "names.csv")
+    check(load_dataset(tmp_path), ("genes", "spots"), (GENES, SPOTS))
+    check(load_dataset({"id": GENES, "y": KINDS}), ("id",))  # no ids, but for the name
+    one_clear_error(lambda: load_dataset({"id": np.arange(N), "y": KINDS}), ValueError, ("holds no view", "y ("))
+    groups = GENES.assign(patient_id=[1, 1, 2, 2, 3, 3])
+    words = ("the table", "'patient_id'", "more than once", "labels='patient_id'", "rename")
+    one_clear_error(lambda: load_dataset(groups, n_clusters=2), ValueError, words)
+    check(load_dataset(groups, labels="patient_id"), ("data",), y=[0, 0, 1, 1, 2, 2])
+
+
+def test_tables_that_name_their_samples_have_them_in_one_order(tmp_path):
+    names = list("uvwxyz")
+    views = {"genes": GENES.set_axis(names), "spots": SPOTS.set_axis(names[::-1]), "y": KINDS}
+    words = ("genes and spots", "'u'", "different rows", "one order")
+    one_clear_error(lambda: load_dataset(views), ValueError, words)
+    check(load_dataset({**views, "spots": SPOTS.set_axis(list("abcdef"))}), ("genes", "spots"), (GENES, SPOTS))
+    KINDS.set_axis(names).to_csv(tmp_path / "y.csv")
+    for name in ("genes", "spots"):
+        views[name].to_csv(tmp_path / f"{name}.csv", index_label="sample")
+    one_clear_error(lambda: load_dataset(tmp_path), ValueError, (tmp_path.name, *words))
+    SPOTS.set_axis(names).to_csv(tmp_path / "spots.csv")
+    check(load_dataset(tmp_path), ("genes", "spots"), (GENES, SPOTS))
+    KINDS.set_axis(names[1:] + names[:1]).to_csv(tmp_path / "y.csv")
+    one_clear_error(lambda: load_dataset(tmp_path), ValueError, ("genes and y", "different rows"))
+
+
 def test_arrays_in_memory_stay_their_owners():
     X = np.eye(N, dtype=np.float32)
     dataset = load_dataset({"X": X, "y": KINDS})
