@@ -526,6 +526,12 @@ CASES = [
     ),
     ("ids", lambda: SSC(2).fit(FRAME), ValueError, ("X has", "'id'", "drop it")),
     ("ids in a view", lambda: DMSC(2).fit({"a": X, "b": FRAME}), ValueError, ("view 'b'", "'id'", "drop it")),
+    (
+        "NaN in the only view",
+        lambda: DMSC(2).fit({"a": np.where(X == X[2, 1], np.nan, X)}),
+        ValueError,
+        "view 'a' has NaN in 1 of 6 rows (2): drop or fill them",
+    ),
     ("setting: verbose", lambda: DSC(2, settings={"verbose": True}).fit(X), ValueError, ("settings", "'verbose'")),
     ("one array for views", lambda: DMSC(2).fit(X), TypeError, "list of arrays"),
     ("views", lambda: DMSC(2).fit([X, X[:3]]), ValueError, "[6, 3]"),

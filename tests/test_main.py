@@ -119,6 +119,8 @@ def test_inspect_says_what_a_file_holds(tmp_path, capsys):
     np.savez(path, X1=[[1.0, np.nan], [3, 4], [5, 6]], X2=np.eye(3), gt=["b", "a", "b"])
     assert main(["inspect", str(path)]) == 2
     assert "nan='mask'" in one_line(capsys)
+    assert main(["inspect", str(path), "--data", "views=X1"]) == 2
+    assert (error := one_line(capsys)).endswith("1 of 3 rows (the first: 0): drop or fill them\n") and "X1" in error
     assert main(["inspect", str(path), "--data", "nan=mask"]) == 0
     printed = capsys.readouterr().out
     assert "my: N = 3 samples, K = 2, 2 views" in printed and "missing in 1 of 3 rows" in printed

@@ -13,9 +13,19 @@ from scipy.sparse import issparse
 
 from .columns import id_columns
 
-__all__ = ["check_finite", "label_codes", "mask_arrays", "masks_from_nan", "refuse_ids", "view_array", "view_list"]
+__all__ = [
+    "check_finite",
+    "check_views",
+    "label_codes",
+    "mask_arrays",
+    "masks_from_nan",
+    "refuse_ids",
+    "view_array",
+    "view_list",
+]
 
 CHANNELS = {1, 3, 4}  # of gray, color, and color with transparency
+ROWS = "drop or fill them"
 MASKS = "drop or fill them, or say by masks which samples have the view (dmsc.data.masks_from_nan makes them)"
 
 
@@ -90,13 +100,22 @@ def view_label(i: int, names: Sequence[str] | None) -> str:
     return f"view {i}" if names is None else f"view {names[i]!r}"
 
 
-def check_finite(X: np.ndarray, name: str, way_out: str = MASKS) -> None:
+def check_views(Xs: Sequence[np.ndarray], names: Sequence[str], masks: Sequence[np.ndarray] | None) -> None:
+    """Refuse views (N, ...) that hold NaN or infinite values; masks help if each sample has another view."""
+    finite = [_finite_rows(X) for X in Xs]
+    if not np.all(finite):
+        left = np.any(finite if masks is None else np.logical_and(finite, masks), axis=0)
+        for X, name in zip(Xs, names, strict=True):
+            check_finite(X, name, MASKS if left.all() else ROWS)
+
+
+def check_finite(X: np.ndarray, name: str, way_out: str = ROWS) -> None:
     """Refuse a view (N, ...) that holds NaN or infinite values, with the rows where they are."""
-    finite = np.isfinite(X)
+    finite = _finite_rows(X)
     if not finite.all():
-        rows = np.flatnonzero(~finite.reshape(len(X), -1).all(axis=1))
+        rows = np.flatnonzero(~finite)
         what = "NaN" if np.isnan(X).any() else "infinite values (or beyond float32)"
-        raise ValueError(f"{name} has {what} in {len(rows)} of {len(X)} rows ({_first(rows)}): {way_out}")
+        raise ValueError(f"{name} has {what} in {len(rows)} of {len(X)} rows ({first_rows(rows)}): {way_out}")
 
 
 def masks_from_nan(Xs: Any) -> list[np.ndarray]:
@@ -177,7 +196,7 @@ def label_codes(y: ArrayLike, n_samples: int) -> tuple[np.ndarray, tuple[str, ..
     if missing.any():
         rows = np.flatnonzero(missing)
         raise ValueError(
-            f"y lacks the labels of {len(rows)} samples (rows {_first(rows)}): leave these out, or give n_clusters "
+            f"y lacks the labels of {len(rows)} samples (rows {first_rows(rows)}): leave these out, or give n_clusters "
             "without y"
         )
     try:
@@ -192,8 +211,13 @@ def _label_name(label: Any) -> str:
     return str(int(label) if isinstance(label, float) and label.is_integer() else label)
 
 
-def _first(rows: np.ndarray) -> str:
+def first_rows(rows: np.ndarray) -> str:
+    """Tell at most five rows."""
     return ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
+
+
+def _finite_rows(X: np.ndarray) -> np.ndarray:
+    return np.isfinite(X).reshape(len(X), -1).all(axis=1)
 
 
 def _is_table(X: Any) -> bool:

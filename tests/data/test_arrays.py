@@ -12,7 +12,7 @@ import torch
 from bad_input import by_name, one_clear_error
 
 from dmsc.data import arrays, masks_from_nan
-from dmsc.data.arrays import check_finite, label_codes, mask_arrays, view_array, view_list
+from dmsc.data.arrays import check_finite, check_views, label_codes, mask_arrays, view_array, view_list
 
 NUMBERS = np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]])
 FRAME = pd.DataFrame(NUMBERS, columns=["a", "b"])
@@ -123,6 +123,22 @@ def test_a_square_matrix_of_masks_has_a_row_for_each_sample():
     assert np.array_equal(mask_arrays(list(square), 2, 2), square)  # a list has an entry for each view
 
 
+def test_the_way_out_of_nan_is_one():
+    """Masks are one only if each sample is left with another view."""
+    first, second = np.array([[np.nan], [1.0], [2.0]]), np.ones((3, 1))
+    for Xs, masks, mended in (
+        ([first], None, False),
+        ([first, second], None, True),
+        ([first, first], None, False),
+        ([first, second], [[True] * 3, [True] * 3], True),
+        ([first, second], [[True] * 3, [False, True, True]], False),
+    ):
+        with pytest.raises(ValueError, match=r"a has NaN in 1 of 3 rows \(0\): drop or fill them") as caught:
+            check_views(Xs, ["a", "b"][: len(Xs)], masks)
+        assert ("masks_from_nan" in str(caught.value)) == mended
+    check_views([second, second], ["a", "b"], None)
+
+
 def test_masks_from_nan():
     images = np.zeros((3, 1, 4, 4))
     images[2, 0, 1, 1] = np.nan
@@ -188,7 +204,7 @@ CASES = [
         "NaN",
         lambda: check_finite(np.where(np.arange(16) % 2, np.nan, 0)[:, None], "view 3"),
         ValueError,
-        ("view 3", "NaN", "8 of 16 rows (1, 3, 5, 7, 9, …)", "masks", "masks_from_nan"),
+        ("view 3", "NaN", "8 of 16 rows (1, 3, 5, 7, 9, …)", "drop or fill them"),
     ),
     ("infinite", lambda: check_finite(np.array([[np.inf]]), "X", "drop it"), ValueError, ("X", "infinite", "drop it")),
 ]  # fmt: skip

@@ -282,9 +282,26 @@ def test_nan_is_an_error_or_a_missing_view(tmp_path):
     assert [mask.tolist() for mask in dataset.masks] == [[True, False, True, True, False, True], [True] * 6]
     assert not dataset.Xs[0][[1, 4]].any() and dataset.Xs[0][0].tolist() == VIEWS[0][0].tolist()
     assert load_dataset(path, views="view 1").masks is None
-    one_clear_error(lambda: load_dataset(path, views="view 0", nan="mask"), ValueError, "sample 1 has none")
+    words = ("every sample needs a view", "2 of 6 have none (1, 4)", "leave them out")
+    one_clear_error(lambda: load_dataset(path, views="view 0", nan="mask"), ValueError, words)
     one_clear_error(lambda: load_dataset(path, nan="drop"), ValueError, ("nan", "'drop'", "'mask'"))
     one_clear_error(lambda: load_dataset(path, samples="row"), ValueError, ("samples", "'row'", "'rows'"))
+
+
+def test_nan_that_masks_would_not_mend(tmp_path):
+    """With one view, or where other views of a sample have NaN, too, another way out is told."""
+    path = tmp_path / "a.mat"
+    holes = [X.copy() for X in VIEWS]
+    holes[0][1, 0] = holes[0][4, 0] = holes[1][4, 2] = np.nan
+    scipy.io.savemat(path, {"X": cell(holes), "y": LABELS})
+    with pytest.raises(ValueError, match=r"view 0 has NaN in 2 of 6 rows \(the first: 1, 4\): drop or fill them$"):
+        load_dataset(path, views="view 0")
+    words = ("view 0", "the first: 1, 4", "drop or fill them", "nan='mask' would leave nothing of 1")
+    one_clear_error(lambda: load_dataset(path), ValueError, words)
+    one_clear_error(lambda: load_dataset(path, nan="mask"), ValueError, "sample 4 has none: leave it out")
+    masked = {"a": holes[0], "b": VIEWS[1], "y": LABELS, "masks": np.array([[True] * 6, [True] * 4 + [False] * 2])}
+    words = ("a has NaN", "drop or fill them", "nothing of 1")
+    one_clear_error(lambda: load_dataset(masked), ValueError, words)
 
 
 @pytest.mark.parametrize("ending", [".mat", ".npz", ".npy", ".csv"])
