@@ -509,7 +509,7 @@ CASES = [
     ("seed: word", lambda: DSC(2, random_state="a").fit(X), ValueError, "'a'"),
     ("one feature", lambda: SSC(2).fit(X[:, :1]), ValueError, ("1 feature", "minimum of 2")),
     ("one pixel", lambda: SSC(2).fit(np.ones((6, 1, 1, 1))), ValueError, ("two features", "(6, 1, 1, 1)")),
-    ("one feature in a view", lambda: DMSC(2).fit([X, X[:, :1]]), ValueError, ("two features", "(6, 1)")),
+    ("one feature in a view", lambda: DMSC(2).fit([X, X[:, :1]]), ValueError, ("two features", "view 1", "(6, 1)")),
     ("one sample", lambda: DMSC(1).fit([X[:1], X[:1]]), ValueError, ("two samples", "(1, 3)")),
     ("dimensions", lambda: DSC(2).fit(np.ones((6, 3, 3))), ValueError, ("(N, D)", "(6, 3, 3)")),
     (

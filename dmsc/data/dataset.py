@@ -90,7 +90,10 @@ class Dataset:
             if class_names is None:
                 raise ValueError("n_clusters must be given for data without labels y")
             n_clusters = len(class_names)
-        integer("n_clusters", n_clusters, 1, n_samples)
+        if integer("n_clusters", n_clusters, 1) > n_samples:
+            raise ValueError(
+                f"n_clusters must be an integer from 1 to {n_samples}, the number of samples, got {n_clusters}"
+            )
         if class_names is not None and len(class_names) > n_clusters:
             raise ValueError(f"labels y are of {len(class_names)} classes, more than n_clusters = {n_clusters}")
         fields = {"Xs": Xs, "y": y, "view_names": names, "n_clusters": int(n_clusters), "class_names": class_names}

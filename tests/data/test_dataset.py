@@ -85,7 +85,7 @@ def test_take():
         ({"y": ["a", "b", "b"], "class_names": ["a", "b"]}, ValueError, ("class_names", "leave them out")),
         ({"y": [0, 0, 0], "class_names": [7]}, ValueError, ("class_names", "7")),
         ({"n_clusters": None}, ValueError, "n_clusters must be given"),
-        ({"n_clusters": 4}, ValueError, ("n_clusters", "3, got 4")),
+        ({"n_clusters": 4}, ValueError, ("n_clusters", "from 1 to 3, the number of samples, got 4")),
         ({"n_clusters": 0}, ValueError, ("n_clusters", "got 0")),
         ({"n_clusters": 2.0}, TypeError, ("n_clusters", "got 2.0")),
         ({"view_names": ["a", "b"]}, ValueError, ("view_names", "1 strings", "'a', 'b'")),
