@@ -93,13 +93,21 @@ def _csv(path: Path, labels: str | None) -> Source:
 
 
 def _h5ad(path: Path, labels: str | None) -> Source:
-    anndata = import_extra("anndata", f"reading {path}")
-    return _annotated(anndata.read_h5ad(existing(path)), str(path), path.stem, labels)
+    return _annotated(_read_by("anndata", "read_h5ad", path), str(path), path.stem, labels)
 
 
 def _h5mu(path: Path, labels: str | None) -> Source:
-    mudata = import_extra("mudata", f"reading {path}")
-    return _annotated(mudata.read_h5mu(existing(path)), str(path), path.stem, labels)
+    return _annotated(_read_by("mudata", "read_h5mu", path), str(path), path.stem, labels)
+
+
+def _read_by(library: str, function: str, path: Path) -> Any:
+    """Read a file by a library that is not always there."""
+    read = getattr(import_extra(library, f"reading {existing(path)}"), function)
+    try:
+        return read(path)
+    except Exception as error:  # damaged files fail anywhere in the library
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{path} can't be read by {library} ({reason})") from None
 
 
 READERS: dict[str, Callable[[Path, str | None], Source]] = {
@@ -221,7 +229,11 @@ def _annotated(data: Any, where: str, name: str, labels: str | None) -> Source:
     variables: dict[str, Any] = {column: np.asarray(data.obs[column]) for column in columns}
     masks = []
     for modality, part in getattr(data, "mod", {"X": data}).items():
-        places = part.obs_names.get_indexer(data.obs_names)
+        if part.X is None:
+            raise ValueError(f"{where}: {modality} has no X: put the layer that is to be the view there")
+        if part is not data and not part.obs_names.is_unique:
+            raise ValueError(f"{where}: samples of {modality} share names: make them unique (obs_names_make_unique)")
+        places = np.arange(len(data.obs_names)) if part is data else part.obs_names.get_indexer(data.obs_names)
         masks.append(places >= 0)
         variables[modality] = part.X[places]  # of those that it lacks, the last: hidden by the mask
     if not np.all(masks):
@@ -232,7 +244,7 @@ def _annotated(data: Any, where: str, name: str, labels: str | None) -> Source:
 def form(value: Any) -> str:
     """Say what a value is: its shape and type, or that it is a cell, a struct, text."""
     if isinstance(value, list):
-        return f"cell of {len(value)}" + f" ({form(value[0])}{', …' * (len(value) > 1)})" * bool(value)
+        return f"cell of {len(value)}" + (f" ({form(value[0])}{', …' * (len(value) > 1)})" if value else "")
     if isinstance(value, dict):
         return f"struct ({', '.join(value)})"
     if not hasattr(value, "dtype"):

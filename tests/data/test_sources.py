@@ -11,6 +11,7 @@ import pytest
 import scipy.sparse
 from bad_input import one_clear_error
 
+from dmsc.__main__ import main
 from dmsc.data import load_dataset
 
 N = 6
@@ -188,6 +189,74 @@ def test_annotated_data(tmp_path, monkeypatch):
     assert dataset.name == "cells"
     monkeypatch.setitem(sys.modules, "anndata", None)
     one_clear_error(lambda: load_dataset(path), ImportError, ("cells.h5ad", "pip install anndata"))
+
+
+def save_like_anndata(path):
+    """Write GENES and KINDS as AnnData 0.10 does, with another column of obs."""
+    h5py = pytest.importorskip("h5py")
+    text = h5py.string_dtype()
+
+    def told(item, kind, version="0.2.0", **attributes):
+        for name, value in {"encoding-type": kind, "encoding-version": version, **attributes}.items():
+            item.attrs[name] = value
+        return item
+
+    def frame(file, name, index, columns):
+        order = np.array(columns, dtype=object) if columns else np.zeros(0)
+        group = told(file.create_group(name), "dataframe", _index="_index")
+        group.attrs.create("column-order", order, dtype=text if columns else None)
+        told(group.create_dataset("_index", data=index, dtype=text), "string-array")
+        return group
+
+    with h5py.File(path, "w") as file:
+        told(file, "anndata", "0.1.0")
+        X = told(file.create_group("X"), "csr_matrix", "0.1.0", shape=np.array(GENES.shape))
+        stored = scipy.sparse.csr_matrix(GENES)
+        for part in ("data", "indices", "indptr"):
+            X[part] = getattr(stored, part)
+        obs = frame(file, "obs", list("abcdef"), ["cell_type", "batch"])
+        kinds = told(obs.create_group("cell_type"), "categorical", ordered=False)
+        told(kinds.create_dataset("codes", data=np.array(CODES, dtype=np.int8)), "array")
+        told(kinds.create_dataset("categories", data=list("abc"), dtype=text), "string-array")
+        told(obs.create_dataset("batch", data=np.ones(N, dtype=int)), "array")
+        frame(file, "var", list(GENES.columns), [])
+        for name in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
+            told(file.create_group(name), "dict", "0.1.0")
+
+
+def test_files_of_annotated_data_name_the_library_that_they_need(tmp_path, capsys):
+    """Where it is installed, they are read by it."""
+    path = tmp_path / "cells.h5ad"
+    save_like_anndata(path)
+    one_clear_error(lambda: load_dataset(tmp_path / "no.h5ad"), FileNotFoundError, "no.h5ad")
+    try:
+        import anndata  # noqa: F401
+    except ImportError:
+        message = f"reading {path} needs anndata: install it (pip install anndata)"
+        with pytest.raises(ImportError) as caught:
+            load_dataset(path, labels="cell_type")
+        assert str(caught.value) == message
+        assert main(["inspect", str(path)]) == 2
+        assert capsys.readouterr().err == f"dmsc: {message}\n"
+    else:
+        check(load_dataset(path, labels="cell_type"), ("X",))
+
+
+def test_annotated_data_that_are_not_clear(tmp_path, monkeypatch):
+    def damaged(path):
+        raise RuntimeError("bad\nheader")
+
+    path = tmp_path / "cells.h5ad"
+    path.write_bytes(b"\x89HDF")
+    monkeypatch.setitem(sys.modules, "anndata", SimpleNamespace(read_h5ad=damaged))
+    words = ("cells.h5ad", "can't be read by anndata", "RuntimeError: bad header")
+    one_clear_error(lambda: load_dataset(path), ValueError, words)
+    obs = pd.DataFrame({"label": KINDS})
+    layered = SimpleNamespace(X=None, obs=obs, obs_names=pd.Index(list("abcdef")))
+    one_clear_error(lambda: load_dataset(layered), ValueError, ("X has no X", "layer"))
+    check(load_dataset(annotated(GENES, obs, "aabbcc")), ("X",))  # names of a single table needn't differ
+    data = SimpleNamespace(mod={"rna": annotated(GENES, None, "aabbcc")}, obs=obs, obs_names=pd.Index(list("abcdef")))
+    one_clear_error(lambda: load_dataset(data), ValueError, ("rna", "share names", "obs_names_make_unique"))
 
 
 def test_modalities_of_annotated_data(tmp_path, monkeypatch):
