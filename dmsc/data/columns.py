@@ -59,8 +59,7 @@ def id_columns(frame: pd.DataFrame) -> tuple[list[int], list[int]]:
     """
     ids, repeated = [], []
     for place, name in enumerate(map(str, frame.columns)):
-        column = frame.iloc[:, place]
-        if not is_id(name) or column.isna().any():
+        if not is_id(name) or (column := frame.iloc[:, place]).isna().any():
             continue
         if not pd.api.types.is_numeric_dtype(column):
             ids += [place] * column.is_unique
@@ -87,7 +86,8 @@ def without_ids(frame: pd.DataFrame, labels: str | None = None) -> tuple[pd.Data
     ids = {p for p in id_columns(frame)[0] if frame.columns[p] != labels and not is_label(frame.columns[p])}
     left_out = next(out for out in (unnamed | ids, unnamed, set()) if len(out) < max(frame.shape[1], 1))
     text = [frame.iloc[:, p] for p in sorted(left_out) if not pd.api.types.is_numeric_dtype(frame.dtypes.iloc[p])]
-    return frame.iloc[:, [p for p in range(frame.shape[1]) if p not in left_out]], _names([*text, frame.index][0])
+    features = [p for p in range(frame.shape[1]) if p not in left_out]
+    return frame.iloc[:, features] if left_out else frame, _names([*text, frame.index][0])
 
 
 def _names(values: pd.Series | pd.Index) -> np.ndarray | None:

@@ -56,12 +56,13 @@ def read_csv(path: Path, labels: str | None = None, of_labels: bool = False) -> 
             raise ValueError("it is empty")
         separator = _separator(lines)
         decimal = "." if separator in (",", SPACES) else _decimal(lines[1:] or lines)
-        fields = [[field.strip(" \r\n'") for field in _split(line, separator)] for line in lines]
-        header = _is_header(fields, labels, of_labels, decimal)
+        header = _is_header([_split(line, separator) for line in lines], labels, of_labels, decimal)
         options = {"sep": separator, "decimal": decimal, "encoding": "utf-8-sig", "low_memory": False}
         frame = pd.read_csv(path, header=0 if header else None, **options)
         below = pd.read_csv(path, header=0, **options) if header is None else None
-    except ValueError as error:  # of pandas, too
+        if frame.empty:
+            raise ValueError("it has a header, but no row below it")
+    except (ValueError, csv.Error) as error:  # of pandas, too
         raise ValueError(f"{path} can't be read as a table: {' '.join(str(error).split())}") from None
     if header:
         return frame, None
@@ -82,9 +83,10 @@ def agreeing(readings: Mapping[str, Readings]) -> dict[str, pd.DataFrame]:
 
 def _is_header(fields: list[list[str]], labels: str | None, of_labels: bool, decimal: str) -> bool | None:
     """Tell whether the first line is a header; None where it may be."""
-    first, below = fields[0], fields[min(1, len(fields) - 1)]
+    first, below = ([field.strip(" \r\n'") for field in line] for line in (fields[0], fields[min(1, len(fields) - 1)]))
     numbers = [field for field in first if _is_number(field, decimal)]
-    text = [field.casefold() for field in first if field not in numbers]
+    text = {field.casefold() for field in set(first) - set(numbers)}
+    names = text - set(MISSING)
     place = labels is not None and labels.isdigit() and int(labels) < len(first)  # of a column, not a name
     if any(is_label(field) or (field == labels and not place) for field in first):
         return True
@@ -93,16 +95,16 @@ def _is_header(fields: list[list[str]], labels: str | None, of_labels: bool, dec
         return True
     counted = numbers in ([str(i + start) for i in range(len(numbers))] for start in (0, 1))
     indexed = len(below) > len(first) or (len(first) > 1 and (first[0] == "" or is_id(first[0])))
-    if counted and indexed:
+    shifts = any(
+        field.casefold() in names and _is_number(under, decimal) for field, under in zip(first, below, strict=False)
+    )
+    if (counted and indexed) or (shifts and not of_labels):
         return True
-    if set(text) & set(MISSING):
-        return bool(set(text) - set(MISSING)) and not numbers
+    if text & set(MISSING):
+        return bool(names) and not numbers
     if not numbers:
         return None if of_labels else True
-    shifts = any(
-        _is_number(under, decimal) and field not in numbers for field, under in zip(first, below, strict=False)
-    )
-    return True if shifts and not of_labels else None if counted else False
+    return None if counted else False
 
 
 def _like_the_others(frame: pd.DataFrame, below: pd.DataFrame) -> bool:

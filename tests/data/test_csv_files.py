@@ -72,6 +72,7 @@ READ = {  # text: columns, rows
     "an index under other numbers": (",400,402\n0,0.5,2\n1,1,3\n", [[0.5, 2], [1, 3]]),
     "a separator at each end": ("a;b;\n1,5;2;\n3;4;\n", [[1.5, 2], [3, 4]]),
     "text above 0, 1": ("gene,0,1\n1,0.5,2\n2,1,3\n", [[1, 0.5, 2], [2, 1, 3]]),
+    "text and NA above numbers": ("gene,NA,2\n1,0.5,2\n", [[1, 0.5, 2]]),
     "ids beside 0, 1": ("id,0,1\nx,1,0\ny,0,0\n", [[1, 0], [0, 0]]),
     "0, 1 above other whole numbers": ("0,1\n5,7\n1,9\n", [[5, 7], [1, 9]]),
     "0, 1 above zeros and ones": ("0,1\n1,0\n1,1\n", [[0, 1], [1, 0], [1, 1]]),
@@ -138,7 +139,7 @@ def test_agreeing_readings():
 
 def test_what_is_no_table(tmp_path):
     path = tmp_path / "a.csv"
-    for text, words in (("", "it is empty"), ("\n \n", "it is empty"), ("a,b\n1,2\n3,4,5\n", "3")):
+    for text, words in (("", "it is empty"), ("\n \n", "it is empty"), ("a,b\n1,2\n3,4,5\n", "3"), ("a,b\n", "no row")):
         path.write_text(text)
         one_clear_error(lambda: read_csv(path), ValueError, ("a.csv", "can't be read as a table", words))
     path.write_bytes(b"\xff\xfe\x00g")
