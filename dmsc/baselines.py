@@ -25,6 +25,7 @@ from sklearn.preprocessing import normalize
 from .checks import SEED_LIMIT, integer, positive_number
 from .self_expression import (
     LOCAL_RIDGE,
+    RIDGES,
     choose_ridge,
     local_self_expression,
     nearest_neighbors,
@@ -490,11 +491,12 @@ ALGORITHMS: dict[str, Callable[..., np.ndarray]] = {
     "spectral": _without_clusters(graph_coefficients),
 }
 
-#: Of each method that has one: the parameter that is chosen where it is None, and how: ``choose(X, **others)``.
+#: Of each method that has one: the parameter that is chosen where it is None, and how: ``choose(X, **others)``. X has
+#: unit rows of all views side by side; candidates of the ridge stay those of one view.
 CHOICES: dict[str, tuple[str, Callable[..., Any]]] = {
     "ssc": ("alpha", choose_alpha),
     "lrr": ("penalty", choose_penalty),
     "ssc-omp": ("n_nonzero", choose_n_nonzero),
-    "ridge": ("ridge", lambda X, **others: choose_ridge([X])),
-    "ridge-stopped": ("ridge", lambda X, **others: choose_ridge([X])),
+    "ridge": ("ridge", lambda X, **others: choose_ridge([X], RIDGES)),
+    "ridge-stopped": ("ridge", lambda X, **others: choose_ridge([X], RIDGES)),
 }

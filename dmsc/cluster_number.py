@@ -76,7 +76,7 @@ def cluster_number_scores(
     candidates = sorted({integer("candidates", K, 2, len(W) - 1) for K in candidates})
     criteria = [one_of("criteria", name, CRITERIA) for name in criteria]
     if not candidates:
-        raise ValueError("candidates must hold at least one K")
+        raise ValueError("candidates must hold at least one K, from 2 to N - 1, got none")
     eigenvalues, F = spectral_embedding(W, candidates[-1] + 1)
     scores: list[dict[str, float]] = []
     for K in candidates:
@@ -125,10 +125,7 @@ def estimate_n_clusters(W: ArrayLike, max_clusters: int = 20, method: str = "eig
     """
     W, max_clusters = square_matrix("W", W), integer("max_clusters", max_clusters, 2)
     one_of("method", method, CRITERIA)
-    if len(W) < 3:
-        raise ValueError(
-            f"the number of clusters needs at least three samples, got {len(W)}: give n_clusters as an integer"
-        )
+    _check_number(len(W))
     scores = cluster_number_scores(W, range(2, min(max_clusters, len(W) - 1) + 1), [method])
     best = np.argmax(np.round([found[method] for found in scores], 9))  # rounded, so that equal ones are equal
     return int(scores[best]["n_clusters"])
@@ -136,11 +133,19 @@ def estimate_n_clusters(W: ArrayLike, max_clusters: int = 20, method: str = "eig
 
 def scores_text(Xs: Sequence[np.ndarray], masks: Sequence[np.ndarray] | None = None, max_clusters: int = 20) -> str:
     """Return a table of all scores for the closed form on raw views (N, ...), and the highest: `dmsc estimate-k`."""
+    _check_number(len(Xs[0]))
     candidates = range(2, min(integer("max_clusters", max_clusters, 2), len(Xs[0]) - 1) + 1)
     W = build_affinity(strongest(raw_self_expression(Xs, masks)[0]))
     scores = pd.DataFrame(cluster_number_scores(W, candidates)).set_index("n_clusters")
     best = ", ".join(f"{name} {int(K)}" for name, K in scores.idxmax().items())
     return f"{scores.round(3).to_string()}\nhighest: {best}; modularity comes nearest on real data, and seldom hits"
+
+
+def _check_number(n_samples: int) -> None:
+    if n_samples < 3:
+        raise ValueError(
+            f"the number of clusters needs at least three samples, got {n_samples}: give n_clusters as an integer"
+        )
 
 
 def _columns(F: Any, K: int) -> np.ndarray:

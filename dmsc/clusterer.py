@@ -18,9 +18,9 @@ from sklearn.utils.validation import check_is_fitted
 from .checks import SEED_LIMIT, integer, one_of
 from .cluster_number import CRITERIA, estimate_n_clusters, strongest
 from .data import Dataset
-from .data.arrays import check_finite, view_array
+from .data.arrays import check_finite, refuse_ids, view_array
 from .experiments.choosing import scaled
-from .experiments.fitting import Fit
+from .experiments.fitting import Fit, check_data
 from .experiments.reader import Reader
 from .methods import Baseline, Method
 from .out_of_sample import NearestSubspace
@@ -80,9 +80,11 @@ class SubspaceClusterer(ClusterMixin, BaseEstimator):
         max_clusters = integer("max_clusters", self.max_clusters, 2)
         known = 1 if isinstance(self.n_clusters, str) else self.n_clusters
         dataset = Dataset("data", Xs, n_clusters=known, masks=masks)
-        if dataset.n_samples < 2 or min(X[0].size for X in dataset.Xs) < 2:
-            shapes = [X.shape for X in dataset.Xs]
-            raise ValueError(f"two samples are needed at least, and two features in each view, got shapes {shapes}")
+        check_data(dataset, method)
+        for name, X in zip(dataset.view_names, dataset.Xs, strict=True):
+            if X[0].size < 2:
+                raise ValueError(f"two features are needed in each view, but {name} has shape {X.shape}: put its "
+                                 "feature into another view, or leave it out")  # fmt: skip
         method = self._sized(method, dataset)
         if isinstance(self.random_state, Integral):
             seed = integer("random_state", self.random_state, 0, SEED_LIMIT)
@@ -190,6 +192,7 @@ class SingleView(SubspaceClusterer):
         return self._predict([self._checked(X, fitting=False)], ["X"])
 
     def _checked(self, X: ArrayLike, fitting: bool) -> np.ndarray:
+        refuse_ids(X, "X")
         limits = {"ensure_min_samples": 2, "ensure_min_features": 2} if fitting else {}
         options = {"dtype": [np.float64, np.float32], "accept_sparse": True, "allow_nd": True, "reset": fitting}
         array = view_array(validate_data(self, X, **options, **limits, **UNCHECKED))

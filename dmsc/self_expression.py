@@ -32,7 +32,7 @@ __all__ = [
     "unit_rows",
 ]
 
-#: Penalties that `choose_ridge` tries.
+#: Penalties that `choose_ridge` tries on unit rows.
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 #: Penalty of `local_self_expression` on unit rows, where nobody gives another one.
 LOCAL_RIDGE = 0.1
@@ -311,7 +311,7 @@ def _flat(Zs: Sequence[np.ndarray | torch.Tensor]) -> list[torch.Tensor]:
     return [torch.as_tensor(np.array(Z) if isinstance(Z, np.ndarray) else Z.detach()).flatten(1).double() for Z in Zs]
 
 
-def choose_ridge(Xs: Sequence[np.ndarray], ridges: Sequence[float] = RIDGES, seed: int = 0) -> float:
+def choose_ridge(Xs: Sequence[np.ndarray], ridges: Sequence[float] | None = None, seed: int = 0) -> float:
     """Choose the penalty of the closed form without labels.
 
     The features of each view are split at random into halves A and B. C is fitted on A, and the penalty is taken with
@@ -321,8 +321,10 @@ def choose_ridge(Xs: Sequence[np.ndarray], ridges: Sequence[float] = RIDGES, see
     ----------
     Xs : sequence of arrays (N, ...)
         Views; anything past the first axis is flattened. Those of one feature have no say.
-    ridges : sequence of float
-        Candidates, at the scale of all the features.
+    ridges : sequence of float, optional
+        Candidates, at the scale of all the features. By default those of `RIDGES`, which are for unit rows, times the
+        median squared length of the rows, 1 for unit rows: what is chosen for a X is a² times what is chosen for X.
+        Rows of zeros, of missing views, don't count.
     seed : int
         Of the split.
 
@@ -337,23 +339,32 @@ def choose_ridge(Xs: Sequence[np.ndarray], ridges: Sequence[float] = RIDGES, see
         If no view has two features.
     """
     generator = np.random.default_rng(seed)
+    rows = [np.asarray(X, dtype=np.float64).reshape(len(X), -1) for X in Xs]  # (N, D) each
+    rows, widths = [X for X in rows if X.shape[1] > 1], [X.shape[1] for X in rows]  # one feature can't be halved
+    if not rows:
+        raise ValueError(
+            "choosing the penalty needs a view of two features that aren't constant, got views of "
+            f"{', '.join(map(str, widths))}: put their features into one view, or add some"
+        )
+    ridges = [ridge * _squared_length(rows) for ridge in RIDGES] if ridges is None else ridges
     seen, unseen = [], []
-    for X in Xs:
-        X = np.asarray(X, dtype=np.float64).reshape(len(X), -1)  # (N, D)
-        if X.shape[1] < 2:
-            continue  # one feature can't be halved
+    for X in rows:
         shuffled = generator.permutation(X.shape[1])
         seen.append(X[:, shuffled[: len(shuffled) // 2]])
         unseen.append(X[:, shuffled[len(shuffled) // 2 :]])
-
-    if not seen:
-        raise ValueError("choose_ridge needs a view of at least two features (constant ones don't count)")
 
     def held_out_error(ridge: float) -> float:
         C = ridge_self_expression(seen, ridge / 2).numpy()  # half the features: half the Gram matrix
         return sum(float(((X - C @ X) ** 2).sum()) for X in unseen)
 
     return min(ridges, key=held_out_error)
+
+
+def _squared_length(rows: Sequence[np.ndarray]) -> float:
+    """Return the median of ‖x‖² over the rows (N, D) of all views that aren't 0; exactly 1 for unit rows."""
+    squares = np.concatenate([np.einsum("ij,ij->i", X, X) for X in rows])
+    median = np.median(squares[squares > 0]) if squares.any() else 1.0
+    return 1.0 if abs(median - 1) < 1e-6 else float(median)
 
 
 def unit_rows(Xs: Sequence[np.ndarray]) -> list[np.ndarray]:

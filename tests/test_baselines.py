@@ -294,12 +294,14 @@ def test_what_the_data_choose_finds_topics_where_the_fixed_value_fails(name, wor
 
 @pytest.mark.parametrize("name", CHOICES)
 def test_none_is_the_chosen_value_whatever_the_unit(name, words):
-    """The penalty of lrr is per unit; the ridge, of unit rows, is not for any scale."""
+    """The penalty of lrr is per unit, that of least squares per its square; Adam's steps know units."""
     X, parameter = words[0][::4], CHOICES[name][0]
     others = {"epochs": 2} if name == "ridge-stopped" else {"tol": 1e-4} if name == "ssc" else {}
     chosen = chosen_parameters(name, X, {parameter: None, **others})
     C = ALGORITHMS[name](X, n_clusters=5, **others, **chosen)
     np.testing.assert_array_equal(ALGORITHMS[name](X, n_clusters=5, **others, **{parameter: None}), C)
+    if name == "ridge":
+        np.testing.assert_allclose(least_squares(1000 * X), C, atol=1e-9)
     if parameter != "ridge":
         C_far = ALGORITHMS[name](1000 * X, n_clusters=5, **others, **{parameter: None})
         np.testing.assert_allclose(C_far, C, atol=1e-3 if name == "ssc" else 1e-7)  # as coordinate descent ends

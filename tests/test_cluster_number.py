@@ -80,6 +80,8 @@ CASES = [
     ("criterion", lambda: cluster_number_scores(W, [2], ["gap"]), ValueError, ("criteria", "'gap'", "'modularity'")),
     ("method", lambda: estimate_n_clusters(W, method="gap"), ValueError, ("method", "'gap'", "'modularity'")),
     ("neighbors", lambda: strongest(W, 0), ValueError, ("n_neighbors", "got 0")),
+    ("one sample", lambda: scores_text([np.ones((1, 4))]), ValueError, ("three samples", "got 1")),
+    ("two samples for a table", lambda: scores_text([np.eye(2)]), ValueError, ("three samples", "got 2")),
     ("two samples", lambda: estimate_n_clusters(np.ones((2, 2))), ValueError, ("three samples", "got 2")),
 ]
 

@@ -497,6 +497,7 @@ def test_warning_signs_are_warned_of(capsys):
 
 X, VECTORS = np.random.default_rng(0).random((6, 3)), [np.eye(6), np.eye(6)[:, :4]]
 IMAGES = [np.ones((6, 1, 8, 8)), np.ones((6, 1, 16, 16))]
+FRAME = pd.DataFrame(X, columns=list("abc")).assign(id=range(6))
 
 CASES = [
     ("K: word", lambda: DSC("auto").fit(X), ValueError, ("n_clusters", "'eigengap', 'modularity'", "'auto'")),
@@ -532,7 +533,7 @@ CASES = [
     ("seed: word", lambda: DSC(2, random_state="a").fit(X), ValueError, "'a'"),
     ("one feature", lambda: SSC(2).fit(X[:, :1]), ValueError, ("1 feature", "minimum of 2")),
     ("one pixel", lambda: SSC(2).fit(np.ones((6, 1, 1, 1))), ValueError, ("two features", "(6, 1, 1, 1)")),
-    ("one feature in a view", lambda: DMSC(2).fit([X, X[:, :1]]), ValueError, ("two features", "(6, 1)")),
+    ("one feature in a view", lambda: DMSC(2).fit([X, X[:, :1]]), ValueError, ("two features", "view 1", "(6, 1)")),
     ("one sample", lambda: DMSC(1).fit([X[:1], X[:1]]), ValueError, ("two samples", "(1, 3)")),
     ("dimensions", lambda: DSC(2).fit(np.ones((6, 3, 3))), ValueError, ("(N, D)", "(6, 3, 3)")),
     (
@@ -546,6 +547,14 @@ CASES = [
         lambda: DMSC(2).fit([X, np.where(X == X[2, 1], np.nan, X)]),
         ValueError,
         ("view 1", "(2)", "masks"),
+    ),
+    ("ids", lambda: SSC(2).fit(FRAME), ValueError, ("X has", "'id'", "drop it")),
+    ("ids in a view", lambda: DMSC(2).fit({"a": X, "b": FRAME}), ValueError, ("view 'b'", "'id'", "drop it")),
+    (
+        "NaN in the only view",
+        lambda: DMSC(2).fit({"a": np.where(X == X[2, 1], np.nan, X)}),
+        ValueError,
+        "view 'a' has NaN in 1 of 6 rows (2): drop or fill them",
     ),
     ("setting: verbose", lambda: DSC(2, settings={"verbose": True}).fit(X), ValueError, ("settings", "'verbose'")),
     ("one array for views", lambda: DMSC(2).fit(X), TypeError, "list of arrays"),

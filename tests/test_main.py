@@ -67,6 +67,36 @@ def test_estimate_k_prints_scores(capsys):
     assert "max_clusters" in one_line(capsys)
 
 
+SMALL = {  # shape of the views: K, and words of each command's error
+    (1, 5): (1, {"run": ("two samples", "(1, 5)"), "estimate-k": ("three samples", "got 1")}),
+    (2, 5): (2, {"estimate-k": ("three samples", "got 2")}),
+    (6, 1): (2, {"run": ("two features", "views of 1, 1"), "estimate-k": ("two features", "views of 1, 1")}),
+    (3, 5): (4, dict.fromkeys(("run", "estimate-k", "inspect"), ("n_clusters", "number of samples", "got 4"))),
+    (3, 4): (1, {}),
+}
+
+
+@pytest.mark.parametrize("shape", SMALL)
+@pytest.mark.parametrize("method", ["affinity", "local", "ridge"])
+@pytest.mark.filterwarnings("ignore:the coefficients have rank", "ignore:every candidate is degenerate")
+def test_data_that_are_too_small_get_one_line(tmp_path, capsys, shape, method):
+    n_clusters, expected = SMALL[shape]
+    path, X = tmp_path / "my.npz", np.random.default_rng(0).random(shape)
+    np.savez(path, view_0=X, view_1=X[::-1] ** 2, n_clusters=n_clusters)
+    short = ["--pretrain-epochs", "1", "--finetune-epochs", "1"] if method in METHODS else []
+    commands = {
+        "run": ["run", "--dataset", str(path), "--method", method, *short, *folders(tmp_path)],
+        "estimate-k": ["estimate-k", "--dataset", str(path)],
+        "inspect": ["inspect", str(path)],
+    }
+    for name, command in commands.items():
+        assert main(command) == (2 if name in expected else 0)
+        if name in expected:
+            error = one_line(capsys)
+            assert all(word in error for word in expected[name])
+        capsys.readouterr()
+
+
 def test_run_takes_anchors_and_exports_which_they_are(tmp_path, capsys):
     export = tmp_path / "C.npz"
     assert main([*RUN, "anchors=10", *folders(tmp_path), "--coefficients", str(export)]) == 0
@@ -121,6 +151,8 @@ def test_inspect_says_what_a_file_holds(tmp_path, capsys):
     np.savez(path, X1=[[1.0, np.nan], [3, 4], [5, 6]], X2=np.eye(3), gt=["b", "a", "b"])
     assert main(["inspect", str(path)]) == 2
     assert "nan='mask'" in one_line(capsys)
+    assert main(["inspect", str(path), "--data", "views=X1"]) == 2
+    assert (error := one_line(capsys)).endswith("1 of 3 rows (the first: 0): drop or fill them\n") and "X1" in error
     assert main(["inspect", str(path), "--data", "nan=mask"]) == 0
     printed = capsys.readouterr().out
     assert "my: N = 3 samples, K = 2, 2 views" in printed and "missing in 1 of 3 rows" in printed

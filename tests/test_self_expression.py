@@ -164,8 +164,25 @@ def test_ridge_is_chosen_by_the_held_out_features():
     rng = np.random.default_rng(0)
     clean = rng.normal(size=(60, 3)) @ rng.normal(size=(3, 40))
     noisy = clean + 2 * rng.normal(size=clean.shape)
-    assert choose_ridge([clean]) == min(RIDGES)
-    assert choose_ridge([noisy]) == max(RIDGES)
+    assert choose_ridge([clean], RIDGES) == min(RIDGES)
+    assert choose_ridge([noisy], RIDGES) == max(RIDGES)
+
+
+def test_the_penalties_that_are_tried_are_for_rows_of_any_length():
+    """Those of unit rows are `RIDGES` to the last bit, with missing ones, too; others go with the square."""
+    rng = np.random.default_rng(0)
+    Xs = [rng.normal(size=(40, 3)) @ rng.normal(size=(3, 30)) + 0.3 * rng.normal(size=(40, 30)), np.ones((40, 1))]
+    rows = unit_rows(Xs)
+    gappy = [rows[0] * (np.arange(40) % 3 > 0)[:, None], rows[0][:, :20]]
+    for views in (rows, unit_rows(gappy), [X.astype(np.float32) for X in rows]):
+        chosen = choose_ridge(views)
+        assert chosen in RIDGES and chosen == choose_ridge(views, RIDGES)
+    assert min(RIDGES) < choose_ridge(rows) < max(RIDGES)
+    for scale in (1e-4, 255.0):
+        far = [scale * X for X in rows]
+        assert choose_ridge(far) == pytest.approx(scale**2 * choose_ridge(rows), rel=1e-9)
+        assert choose_ridge(far, RIDGES) in (min(RIDGES), max(RIDGES))  # of no use
+    assert choose_ridge([np.zeros((4, 6))]) in RIDGES
 
 
 def test_the_penalty_is_the_best_candidate_on_unseen_features():
@@ -292,7 +309,7 @@ CASES = [
     ("ridge: infinite", lambda: gram_inverse([X * 1e300], 0.1, [1.0]), ValueError, ("ridge=0.1", "infinite")),
     ("neighbors: by what", lambda: nearest_neighbors([X], 1, by="l1"), ValueError, ("by must be one of", "'l1'")),
     ("neighbors: too many", lambda: nearest_neighbors([X], 4), ValueError, ("n_neighbors", "from 1 to 3", "got 4")),
-    ("choose: one feature", lambda: choose_ridge([np.ones((4, 1))]), ValueError, "two features"),
+    ("choose: one feature", lambda: choose_ridge([np.ones((4, 1))] * 2), ValueError, ("two features", "views of 1, 1")),
     ("layer: no samples", lambda: SelfExpression(0), ValueError, ("n_samples", "got 0")),
 ]
 

@@ -11,9 +11,21 @@ import torch
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 
-__all__ = ["check_finite", "label_codes", "mask_arrays", "masks_from_nan", "view_array", "view_list"]
+from .columns import id_columns
+
+__all__ = [
+    "check_finite",
+    "check_views",
+    "label_codes",
+    "mask_arrays",
+    "masks_from_nan",
+    "refuse_ids",
+    "view_array",
+    "view_list",
+]
 
 CHANNELS = {1, 3, 4}  # of gray, color, and color with transparency
+ROWS = "drop or fill them"
 MASKS = "drop or fill them, or say by masks which samples have the view (dmsc.data.masks_from_nan makes them)"
 
 
@@ -23,7 +35,8 @@ def view_array(X: Any, name: str = "X") -> np.ndarray:
     Parameters
     ----------
     X : array, pandas frame or series, scipy sparse matrix, torch tensor, or nested list
-        Sparse ones are made dense, and what is missing in a frame becomes NaN. N numbers are one feature, (N, 1).
+        Sparse ones are made dense, and what is missing in a frame becomes NaN. N numbers are one feature, (N, 1). All
+        columns of a frame are features: one of ids is refused, see `refuse_ids`.
         Images (N, H, W, C) are turned to (N, C, H, W) if the last axis is 1, 3 or 4 long and the second one isn't.
     name : str
         What messages call it.
@@ -33,6 +46,7 @@ def view_array(X: Any, name: str = "X") -> np.ndarray:
     array (N, D) or (N, C, H, W)
         NaN and infinite values are not looked for: see `check_finite`.
     """
+    refuse_ids(X, name)
     array = _numbers(X, name)
     if array.ndim == 1:
         array = array[:, None]
@@ -41,6 +55,15 @@ def view_array(X: Any, name: str = "X") -> np.ndarray:
         raise ValueError(f"{name} must be real numbers of shape (N, C, H, W) or (N, D), none of them 0, "
                          f"got {array.dtype} of shape {array.shape}{hint}")  # fmt: skip
     return array if array.ndim == 2 else _channels_first(array, name)
+
+
+def refuse_ids(X: Any, name: str) -> None:
+    """Refuse a frame in which a column beside others holds ids of the samples, see `dmsc.data.columns.id_columns`."""
+    if isinstance(X, pd.DataFrame) and X.shape[1] > 1 and (found := sum(id_columns(X), [])):
+        raise ValueError(
+            f"{name} has the column {X.columns[found[0]]!r}, which by its name tells samples apart and is no feature: "
+            "drop it, or rename it if it is one"
+        )
 
 
 def view_list(Xs: Any) -> tuple[list[np.ndarray], tuple[str, ...] | None]:
@@ -77,13 +100,22 @@ def view_label(i: int, names: Sequence[str] | None) -> str:
     return f"view {i}" if names is None else f"view {names[i]!r}"
 
 
-def check_finite(X: np.ndarray, name: str, way_out: str = MASKS) -> None:
+def check_views(Xs: Sequence[np.ndarray], names: Sequence[str], masks: Sequence[np.ndarray] | None) -> None:
+    """Refuse views (N, ...) that hold NaN or infinite values; masks help if each sample has another view."""
+    finite = [_finite_rows(X) for X in Xs]
+    if not np.all(finite):
+        left = np.any(finite if masks is None else np.logical_and(finite, masks), axis=0)
+        for X, name in zip(Xs, names, strict=True):
+            check_finite(X, name, MASKS if left.all() else ROWS)
+
+
+def check_finite(X: np.ndarray, name: str, way_out: str = ROWS) -> None:
     """Refuse a view (N, ...) that holds NaN or infinite values, with the rows where they are."""
-    finite = np.isfinite(X)
+    finite = _finite_rows(X)
     if not finite.all():
-        rows = np.flatnonzero(~finite.reshape(len(X), -1).all(axis=1))
+        rows = np.flatnonzero(~finite)
         what = "NaN" if np.isnan(X).any() else "infinite values (or beyond float32)"
-        raise ValueError(f"{name} has {what} in {len(rows)} of {len(X)} rows ({_first(rows)}): {way_out}")
+        raise ValueError(f"{name} has {what} in {len(rows)} of {len(X)} rows ({first_rows(rows)}): {way_out}")
 
 
 def masks_from_nan(Xs: Any) -> list[np.ndarray]:
@@ -164,7 +196,7 @@ def label_codes(y: ArrayLike, n_samples: int) -> tuple[np.ndarray, tuple[str, ..
     if missing.any():
         rows = np.flatnonzero(missing)
         raise ValueError(
-            f"y lacks the labels of {len(rows)} samples (rows {_first(rows)}): leave these out, or give n_clusters "
+            f"y lacks the labels of {len(rows)} samples (rows {first_rows(rows)}): leave these out, or give n_clusters "
             "without y"
         )
     try:
@@ -179,8 +211,13 @@ def _label_name(label: Any) -> str:
     return str(int(label) if isinstance(label, float) and label.is_integer() else label)
 
 
-def _first(rows: np.ndarray) -> str:
+def first_rows(rows: np.ndarray) -> str:
+    """Tell at most five rows."""
     return ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
+
+
+def _finite_rows(X: np.ndarray) -> np.ndarray:
+    return np.isfinite(X).reshape(len(X), -1).all(axis=1)
 
 
 def _is_table(X: Any) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..checks import integer
 from . import loaders
-from .arrays import check_finite, label_codes, mask_arrays, view_label, view_list
+from .arrays import check_views, first_rows, label_codes, mask_arrays, view_label, view_list
 from .files import KNOWN_FILES, find_file
 from .own import read_own
 from .sources import is_source
@@ -82,14 +82,18 @@ class Dataset:
             raise ValueError(f"view_names must be {len(arrays)} strings, one per view, got {names!r}")
         masks = None if self.masks is None else mask_arrays(self.masks, len(arrays), n_samples, names)
         labels = [view_label(i, keys) for i in range(len(arrays))]
-        Xs = tuple(_frozen_view(X, labels[i], masks and masks[i]) for i, X in enumerate(arrays))
+        Xs = tuple(_frozen_view(X, masks and masks[i]) for i, X in enumerate(arrays))
+        check_views(Xs, labels, masks)
         y, class_names = (None, None) if self.y is None else _frozen_labels(self.y, n_samples, self.class_names)
         n_clusters = self.n_clusters
         if n_clusters is None:
             if class_names is None:
                 raise ValueError("n_clusters must be given for data without labels y")
             n_clusters = len(class_names)
-        integer("n_clusters", n_clusters, 1, n_samples)
+        if integer("n_clusters", n_clusters, 1) > n_samples:
+            raise ValueError(
+                f"n_clusters must be an integer from 1 to {n_samples}, the number of samples, got {n_clusters}"
+            )
         if class_names is not None and len(class_names) > n_clusters:
             raise ValueError(f"labels y are of {len(class_names)} classes, more than n_clusters = {n_clusters}")
         fields = {"Xs": Xs, "y": y, "view_names": names, "n_clusters": int(n_clusters), "class_names": class_names}
@@ -175,22 +179,23 @@ def _freeze(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _frozen_view(original: np.ndarray, label: str, mask: Any) -> np.ndarray:
-    """A view as finite float32 numbers (N, ...), read-only, 0 where the mask says that it is missing."""
+def _frozen_view(original: np.ndarray, mask: Any) -> np.ndarray:
+    """A view as float32 numbers (N, ...), read-only, 0 where the mask says that it is missing."""
     with np.errstate(over="ignore"):  # what float32 can't hold becomes inf, reported below
         X = np.ascontiguousarray(original, dtype=np.float32)
     if mask is not None:  # whatever stands for missing: NaN, say
         X = np.where(mask.reshape(-1, *[1] * (X.ndim - 1)), X, np.float32(0))
-    check_finite(X, label)
     return _freeze(X.copy() if X.flags.writeable and np.may_share_memory(X, original) else X)
 
 
 def _frozen_masks(masks: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
     """Masks (N,), one per view, read-only; neither a sample nor a view may have nothing."""
-    if not np.any(masks, axis=0).all():
-        raise ValueError(
-            f"every sample needs a view, but sample {np.argmin(np.any(masks, axis=0))} has none: leave it out"
-        )
+    none = np.flatnonzero(~np.any(masks, axis=0))
+    if len(none):
+        told = f"sample {none[0]} has none: leave it out"
+        if len(none) > 1:
+            told = f"{len(none)} of {len(masks[0])} have none ({first_rows(none)}): leave them out"
+        raise ValueError(f"every sample needs a view, but {told}")
     if alone := [i for i, mask in enumerate(masks) if not mask.any()]:
         raise ValueError(f"every view needs a sample, but view {alone[0]} has none: leave it out")
     return tuple(_freeze(mask) for mask in masks)
@@ -228,8 +233,9 @@ def load_dataset(name: Any, **options: Any) -> Dataset:
     ----------
     name : str, path-like, DataFrame, mapping of names to arrays or DataFrames, AnnData or MuData
         A name of `list_datasets`, or one's own data: a file that ends in .mat, .npz, .npy, .csv, .h5ad or .h5mu, or a
-        folder of .npy or .csv files, one per view. data/README.md describes how they are read; a published file that is
-        read so ("multiview/MSRC-v5.mat", …) is found or downloaded like a dataset.
+        folder of .npy or .csv files, one per view. data/README.md describes how they are read: in tables an index or a
+        column of ids (id, index, name, …, its values all different) is no feature, and left out. A published file that
+        is read so ("multiview/MSRC-v5.mat", …) is found or downloaded like a dataset.
     **options
         Options of that dataset: digits `n_per_class`, `seed`; synthetic `n_samples`, `n_clusters`, `subspace_dim`,
         `ambient_dim`, `noise`, `n_views`, `seed`; eyaleb and eyaleb_components `subjects`; mnist_usps, mnist_usps_32

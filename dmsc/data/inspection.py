@@ -73,15 +73,19 @@ def _of_all(dataset: Dataset) -> list[str]:
     rows = np.hstack([X.reshape(dataset.n_samples, -1) for X in dataset.Xs])
     n_distinct = len({row.tobytes() for row in rows})
     found = []
+    if dataset.n_samples == 1:
+        found.append("there is a single sample: no method takes fewer than two")
     if n_distinct < dataset.n_samples:
         found.append(f"{dataset.n_samples - n_distinct} of {dataset.n_samples} samples repeat another in every view")
     if n_distinct < dataset.n_clusters:
         found.append(f"there are only {n_distinct} different samples for K = {dataset.n_clusters} clusters")
     if dataset.y is not None:
         counts = np.bincount(dataset.y, minlength=dataset.n_clusters)
+        if dataset.n_clusters == 1:
+            found.append("all samples have one label: there is nothing to find")
         if counts.max() >= 10 * max(counts.min(), 1):
             found.append(f"classes are of very different size, {counts.min()} to {counts.max()} samples")
-        if dataset.n_clusters > dataset.n_samples / 2:
+        if dataset.n_clusters > max(dataset.n_samples / 2, 1):
             found.append(f"K = {dataset.n_clusters} classes of {dataset.n_samples} samples: are these the labels?")
     return found
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-from .sources import Source, form, inside, is_label, listing
+from .columns import is_label
+from .sources import Source, form, inside, listing
 
 __all__ = ["find_labels"]
 
@@ -53,6 +54,11 @@ def _vector(what: str, value: Any) -> np.ndarray:
         if not one_each and any(not np.array_equal(part, parts[0]) for part in parts):
             raise ValueError(f"{what} must be one vector, got a cell of {len(parts)} that differ")
         value = np.array([part.item() for part in parts]) if one_each else parts[0]
+    if value is None:  # an object of MATLAB
+        raise ValueError(
+            f"{what} are of a class that only MATLAB can read (string, categorical, table, …): save them as numbers or "
+            "a cell of char"
+        )
     y = np.asarray(value.toarray() if issparse(value) else value)
     if y.dtype == object:
         if any(label is None or label != label for label in y.ravel()):

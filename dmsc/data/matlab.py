@@ -85,8 +85,8 @@ def _stored(file: Any, item: Any) -> Any:
         if arrays and not any("MATLAB_class" in part.attrs for part in item.values()):
             return [dict(zip(fields, values, strict=True)) for values in zip(*fields.values(), strict=True)]
         return fields
-    if item.attrs.get("MATLAB_empty", 0):
-        return [] if kind == "cell" else np.zeros(tuple(item[()]))
+    if item.attrs.get("MATLAB_empty", 0):  # values are the size
+        return [] if kind in ("cell", "struct") else np.zeros(tuple(item[()]), dtype="U1" if kind == "char" else float)
     if item.dtype == object:
         return [_stored(file, file[reference]) for reference in item[()].ravel()]
     if kind == "char":

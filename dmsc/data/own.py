@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +15,10 @@ import numpy as np
 from scipy.sparse import issparse
 
 from ..checks import one_of
+from .columns import is_label
 from .labeling import find_labels
 from .shaping import as_images, image_shapes, samples_first, square_images, without_nan
-from .sources import VIEWS, Source, form, inside, is_label, listing, read_source
+from .sources import VIEWS, Source, form, inside, listing, read_source
 
 __all__ = ["read_own"]
 
@@ -48,7 +49,7 @@ def read_own(
     Parameters
     ----------
     source : path, DataFrame, mapping of names to arrays or DataFrames, AnnData or MuData
-        See `dmsc.data.sources.read_source`.
+        See `dmsc.data.sources.read_source`; of tables an index or a column of ids is left out.
     views : str or list of str, optional
         What to take, in this order: names of views, or variables (a cell array gives all its views).
     labels : str, optional
@@ -143,15 +144,7 @@ def _usual(held: Source, labels: str | None) -> list[str]:
         if not free:
             raise ValueError(f"{held.where} holds no view, only: {listing(held.variables) or 'nothing'}")
         return free
-    sets: dict[str, dict[int, str]] = {}
-    for name, value in held.variables.items():
-        *parents, last = name.split(".")
-        numbered = NUMBERED.fullmatch(last)
-        if name != labels and _may_be_views(value) and (numbered or last.casefold() in VIEWS):
-            key = ".".join([*parents, numbered[1].casefold() + "…" if numbered else last])
-            number = int(numbered[2]) if numbered else 0
-            taken = number in sets.get(key, {})  # X1 beside x_1
-            sets.setdefault(name if taken else key, {})[number] = name
+    sets = _sets(held, labels, all) or _sets(held, labels, any)
     if not sets:
         raise ValueError(
             f"{held.where} must hold {EXPECTED}, got: {listing(held.variables) or 'nothing'}; "
@@ -168,6 +161,20 @@ def _usual(held: Source, labels: str | None) -> list[str]:
             "name them with views=[…]"
         )
     return names
+
+
+def _sets(held: Source, labels: str | None, enough: Callable[[Iterable], bool]) -> dict[str, dict[int, str]]:
+    """Return what may be views, and is named so: variables by number; of a cell all parts may be, or any."""
+    sets: dict[str, dict[int, str]] = {}
+    for name, value in held.variables.items():
+        *parents, last = name.split(".")
+        numbered = NUMBERED.fullmatch(last)
+        if name != labels and _may_be_views(value, enough) and (numbered or last.casefold() in VIEWS):
+            key = ".".join([*parents, numbered[1].casefold() + "…" if numbered else last])
+            number = int(numbered[2]) if numbered else 0
+            taken = number in sets.get(key, {})  # X1 beside x_1
+            sets.setdefault(name if taken else key, {})[number] = name
+    return sets
 
 
 def _authors_views(held: Source) -> list[str]:
@@ -241,7 +248,7 @@ def _told_clusters(held: Source, value: Any) -> int | None:
     return int(np.ravel(value)[0])
 
 
-def _may_be_views(value: Any) -> bool:
+def _may_be_views(value: Any, enough: Callable[[Iterable], bool]) -> bool:
     if isinstance(value, list):
-        return bool(value) and all(_may_be_views(inside(part)) for part in value)
+        return bool(value) and enough(_may_be_views(inside(part), enough) for part in value)
     return getattr(value, "ndim", 0) >= 1 and math.prod(value.shape) > 1

@@ -108,17 +108,17 @@ def without_nan(held: Source, nan: str, Xs: list, names: list[str], masks: list 
     """Return masks that leave out the samples with NaN, or say where there are some."""
     whole = masks is None
     masks = [np.ones(len(X), dtype=bool) for X in Xs] if masks is None else masks
-    for i, (name, X) in enumerate(zip(names, Xs, strict=True)):
-        if len(masks[i]) != len(X):
-            raise ValueError(
-                f"{held.where}: masks must be bool of shape (views, {len(X)}), got {len(masks[i])} samples"
-            )
-        gaps = np.isnan(X).reshape(len(X), -1).any(axis=1) & masks[i]
-        if gaps.any() and nan == "error":
-            first = ", ".join(map(str, np.flatnonzero(gaps)[:5]))
-            raise ValueError(
-                f"{held.where}: {name} has NaN in {gaps.sum()} of {len(X)} rows (the first: {first}): mend them, or "
-                "say nan='mask' to treat this view as missing there (or give masks)"
-            )
-        masks[i] = masks[i] & ~gaps
-    return None if whole and np.all(masks) else masks
+    if wrong := [len(mask) for X, mask in zip(Xs, masks, strict=True) if len(mask) != len(X)]:
+        raise ValueError(f"{held.where}: masks must be bool of shape (views, {len(Xs[0])}), got {wrong[0]} samples")
+    left = [mask & ~np.isnan(X).reshape(len(X), -1).any(axis=1) for X, mask in zip(Xs, masks, strict=True)]
+    n_lost = int((np.any(masks, axis=0) & ~np.any(left, axis=0)).sum())
+    for name, mask, rest in zip(names, masks, left, strict=True):
+        gaps = np.flatnonzero(mask & ~rest)
+        if len(gaps) and nan == "error":
+            way_out = "mend them, or say nan='mask' to treat this view as missing there (or give masks)"
+            if n_lost:
+                way_out = "drop or fill them" + f": nan='mask' would leave nothing of {n_lost}" * (len(names) > 1)
+            first = ", ".join(map(str, gaps[:5]))
+            raise ValueError(f"{held.where}: {name} has NaN in {len(gaps)} of {len(mask)} rows (the first: {first}): "
+                             f"{way_out}")  # fmt: skip
+    return None if whole and np.all(left) else left

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,15 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
 
+from .columns import id_columns, is_label, misplaced, without_ids
+from .csv_files import agreeing, read_csv
 from .matlab import import_extra, read_matlab
 from .readers import existing, read_npy, read_npz
 
-__all__ = ["VIEWS", "Source", "form", "inside", "is_label", "is_source", "listing", "read_source"]
+__all__ = ["VIEWS", "Source", "form", "inside", "is_source", "listing", "read_source"]
 
 #: Under what names people keep views, a matrix or a cell of them, whatever the case.
 VIEWS = frozenset("x xs fea feas feat feats feature features data view views dataset multiview".split())
-#: Under what names people keep labels, whatever the case and without underscores.
-LABELS = frozenset(
-    "y gt gnd truth label labels lab truelabel truelabels labeltrue class classlabel classlabels target targets "
-    "groundtruth gtruth gtlabel gtlabels".split()
-)
-
-
-#: How a missing number may be written.
-MISSING = ("", "na", "n/a", "null", "none", "?")
 
 
 @dataclass(frozen=True)
@@ -47,11 +41,6 @@ class Source:
     rows_first: bool = True
 
 
-def is_label(name: str) -> bool:
-    """Tell whether a variable, a file or a column is named as labels usually are; of a field of a struct, its name."""
-    return name.rsplit(".", 1)[-1].replace("_", "").replace(" ", "").casefold() in LABELS
-
-
 def is_source(what: Any) -> bool:
     """Tell whether `read_source` takes it: a path with a known ending, a folder, a table, a mapping, AnnData."""
     if isinstance(what, (str, os.PathLike)):
@@ -66,7 +55,10 @@ def read_source(what: Any, labels: str | None = None) -> Source:
     Parameters
     ----------
     what : path, DataFrame, mapping of names to arrays or DataFrames, AnnData or MuData
-        A file may end in one of `READERS`; a folder holds .npy or .csv files, one per view.
+        A file may end in one of `READERS`; a folder holds .npy or .csv files, one per view. Columns of a table that
+        tell samples apart are no features, and left out: an index, a column named id, index, name, … whose values are
+        all different (`dmsc.data.columns.without_ids`). Where two tables call their samples by text, the
+        order must agree.
     labels : str, optional
         The column of labels; without it those named as labels usually are.
 
@@ -78,7 +70,7 @@ def read_source(what: Any, labels: str | None = None) -> Source:
         path = Path(what).expanduser()
         return _folder(path, labels) if path.is_dir() else READERS[path.suffix.lower()](path, labels)
     if isinstance(what, pd.DataFrame):
-        return Source("the table", "data", _table(what, "data", "the table", labels), free=True)
+        return _one_table(what, "the table", "data", labels)
     if isinstance(what, Mapping):
         return Source("the data", "data", _tables(what, "the data", labels), free=True)
     return _annotated(what, "the data", "data", labels)
@@ -97,17 +89,25 @@ def _npy(path: Path, labels: str | None) -> Source:
 
 
 def _csv(path: Path, labels: str | None) -> Source:
-    return Source(str(path), path.stem, _table(_read_csv(path, labels), path.stem, str(path), labels), free=True)
+    return _one_table(read_csv(path, labels)[0], str(path), path.stem, labels)
 
 
 def _h5ad(path: Path, labels: str | None) -> Source:
-    anndata = import_extra("anndata", f"reading {path}")
-    return _annotated(anndata.read_h5ad(existing(path)), str(path), path.stem, labels)
+    return _annotated(_read_by("anndata", "read_h5ad", path), str(path), path.stem, labels)
 
 
 def _h5mu(path: Path, labels: str | None) -> Source:
-    mudata = import_extra("mudata", f"reading {path}")
-    return _annotated(mudata.read_h5mu(existing(path)), str(path), path.stem, labels)
+    return _annotated(_read_by("mudata", "read_h5mu", path), str(path), path.stem, labels)
+
+
+def _read_by(library: str, function: str, path: Path) -> Any:
+    """Read a file by a library that is not always there."""
+    read = getattr(import_extra(library, f"reading {existing(path)}"), function)
+    try:
+        return read(path)
+    except Exception as error:  # damaged files fail anywhere in the library
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{path} can't be read by {library} ({reason})") from None
 
 
 READERS: dict[str, Callable[[Path, str | None], Source]] = {
@@ -127,8 +127,11 @@ def _folder(path: Path, labels: str | None) -> Source:
         held = ", ".join(sorted(file.name for file in path.iterdir())[:20]) or "nothing"
         raise ValueError(f"{path} must hold .npy files, or .csv files, one per view and labels; it holds: {held}")
     arrays: dict[str, Any] = {file.stem: read_npy(file) for file in kinds[".npy"]}
-    for file in kinds[".csv"]:
-        arrays[file.stem] = _read_csv(file, labels, of_labels=file.stem == labels or is_label(file.stem))
+    tables = {
+        file.stem: read_csv(file, labels, of_labels=file.stem == labels or is_label(file.stem))
+        for file in kinds[".csv"]
+    }
+    arrays |= agreeing(tables)
     return Source(str(path), path.resolve().name, _tables(arrays, str(path), labels), free=True)
 
 
@@ -136,72 +139,74 @@ def _natural(path: Path) -> list:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.stem)]
 
 
-def _read_csv(path: Path, labels: str | None = None, of_labels: bool = False) -> pd.DataFrame:
-    """Read a .csv file, with or without a header.
-
-    A header is a first line without a number, or with the name of labels; or where the second line has a number in the
-    place of text; or 0, 1, … as pandas writes it.
-    """
-    existing(path)
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            line, second = file.readline(), file.readline()
-        separator = max(",;\t", key=line.count)
-        first = [field.strip().strip("\"'") for field in line.split(separator)]
-        numbers = [str(i) for i in range(len(first))]
-        counted = len(first) > 2 and first in (numbers, ["", *numbers[:-1]])  # of two, 0 and 1 may well be data
-        named = any(is_label(field) or field == labels for field in first)
-        below = [_is_number(field) for field in second.split(separator)]
-        shifts = any(
-            number and not (_is_number(field) or field.casefold() in MISSING)
-            for field, number in zip(first, below, strict=False)
-        )
-        header = named or (not of_labels and (counted or shifts or not any(map(_is_number, first))))
-        return pd.read_csv(path, sep=separator, header=0 if header else None, encoding="utf-8-sig")
-    except ValueError as error:  # of pandas, too
-        raise ValueError(f"{path} can't be read as a table: {' '.join(str(error).split())}") from None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _tables(arrays: Mapping[Any, Any], where: str, labels: str | None) -> dict[str, Any]:
-    """Return arrays by name, with those that are tables taken apart; their columns of labels must agree."""
+    """Return arrays by name, with those that are tables taken apart; their ids and columns of labels must agree."""
+    if strange := [name for name in arrays if not isinstance(name, str)]:
+        raise TypeError(f"{where}: names of views must be strings, got {strange[0]!r}")
+    tables = {name: without_ids(value, labels) for name, value in arrays.items() if isinstance(value, pd.DataFrame)}
+    held = {name: tables[name][0] if name in tables else _array(value) for name, value in arrays.items()}
+    ids = [name for name, value in held.items() if name != labels and not is_label(name) and _are_ids(name, value)]
     variables: dict[str, Any] = {}
-    for name, value in arrays.items():
-        if not isinstance(name, str):
-            raise TypeError(f"{where}: names of views must be strings, got {name!r}")
-        whole = isinstance(value, pd.DataFrame) and not (name == labels or is_label(name))
-        parts = _table(value, name, f"{where}: {name}", labels, needed=False) if whole else {name: _column(value)}
+    for name, value in held.items():
+        if name in ids and len(ids) < len(held):
+            continue
+        parts = {name: value}
+        if isinstance(value, pd.DataFrame):
+            whole = not (name == labels or is_label(name))
+            parts = _table(value, name, f"{where}: {name}", labels, needed=False) if whole else {name: _column(value)}
         for key, part in parts.items():
             if key in variables and not np.array_equal(variables[key], part):
                 raise ValueError(f"{where}: {key!r} differs between tables: all need the same samples in one order")
             variables[key] = part
+    _in_one_order({name: samples for name, (_, samples) in tables.items() if samples is not None}, where)
     return variables
 
 
-def _column(value: Any) -> Any:
-    """Return a table of labels as its one column, or as the one that is named so; other things as they are."""
-    if isinstance(value, pd.DataFrame):
-        columns = [column for column in value.columns if is_label(str(column))]
-        return np.asarray(value[columns[0]] if len(columns) == 1 else value.squeeze(axis=1))
+def _array(value: Any) -> Any:
     return value if hasattr(value, "toarray") else np.asarray(value)
+
+
+def _are_ids(name: str, value: Any) -> bool:
+    """Tell whether an array, or a table of one column, is no view but tells samples apart, by its name and values."""
+    if hasattr(value, "toarray") or value.ndim == 0 or not value.size == len(value) > 0:
+        return False
+    column = pd.DataFrame({name: np.ravel(value)})
+    return bool(id_columns(column)[0] or isinstance(value, pd.DataFrame) and id_columns(value)[0])
+
+
+def _in_one_order(samples: Mapping[str, np.ndarray], where: str) -> None:
+    """Refuse tables that have a sample in different rows."""
+    for first, other in combinations(samples, 2):
+        name = misplaced(samples[first], samples[other])
+        if name is not None:
+            raise ValueError(
+                f"{where}: {first} and {other} have the sample {name!r} in different rows: bring all tables to the "
+                "same samples in one order"
+            )
+
+
+def _column(frame: pd.DataFrame) -> np.ndarray:
+    """Return a table of labels as its one column, or as the one that is named so; or all of it."""
+    columns = [column for column in frame.columns if is_label(column)]
+    return np.asarray(frame[columns[0]] if len(columns) == 1 else frame.squeeze(axis=1))
+
+
+def _one_table(frame: pd.DataFrame, where: str, name: str, labels: str | None) -> Source:
+    return Source(where, name, _table(without_ids(frame, labels)[0], name, where, labels), free=True)
 
 
 def _table(frame: pd.DataFrame, name: str, where: str, labels: str | None, needed: bool = True) -> dict[str, Any]:
     """Take a table apart: its numbers, one view, and its columns of labels."""
-    frame = frame.rename(columns=str)
-    if frame.columns[:1].isin(["Unnamed: 0"]).any():  # the index, which pandas writes without a name
-        frame = frame.iloc[:, 1:]
     columns = [column for column in frame.columns if column == labels or (labels is None and is_label(column))]
     if labels is not None and needed and not columns:
         raise ValueError(f"{where} has no column {labels!r} for labels; its columns: {_some(frame.columns)}")
     numbers = frame.drop(columns=columns)
+    if repeated := id_columns(numbers)[1]:
+        column = numbers.columns[repeated[0]]
+        raise ValueError(
+            f"{where} has a column {column!r} whose numbers come more than once: leave it out, rename it if it is a "
+            f"feature, or say labels={column!r} if it holds the labels"
+        )
     text = [column for column, kind in numbers.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)]
     if text:
         raise ValueError(
@@ -224,7 +229,11 @@ def _annotated(data: Any, where: str, name: str, labels: str | None) -> Source:
     variables: dict[str, Any] = {column: np.asarray(data.obs[column]) for column in columns}
     masks = []
     for modality, part in getattr(data, "mod", {"X": data}).items():
-        places = part.obs_names.get_indexer(data.obs_names)
+        if part.X is None:
+            raise ValueError(f"{where}: {modality} has no X: put the layer that is to be the view there")
+        if part is not data and not part.obs_names.is_unique:
+            raise ValueError(f"{where}: samples of {modality} share names: make them unique (obs_names_make_unique)")
+        places = np.arange(len(data.obs_names)) if part is data else part.obs_names.get_indexer(data.obs_names)
         masks.append(places >= 0)
         variables[modality] = part.X[places]  # of those that it lacks, the last: hidden by the mask
     if not np.all(masks):
@@ -235,7 +244,7 @@ def _annotated(data: Any, where: str, name: str, labels: str | None) -> Source:
 def form(value: Any) -> str:
     """Say what a value is: its shape and type, or that it is a cell, a struct, text."""
     if isinstance(value, list):
-        return f"cell of {len(value)}" + f" ({form(value[0])}{', …' * (len(value) > 1)})" * bool(value)
+        return f"cell of {len(value)}" + (f" ({form(value[0])}{', …' * (len(value) > 1)})" if value else "")
     if isinstance(value, dict):
         return f"struct ({', '.join(value)})"
     if not hasattr(value, "dtype"):

@@ -153,8 +153,13 @@ def start_coefficients(
     model.self_expression.set_coefficients(C)
 
 
-def check_data(dataset: Dataset, method: Method) -> None:
-    """Refuse data that a method can't be trained on."""
+def check_data(dataset: Dataset, method: Method | Baseline) -> None:
+    """Refuse data that a method can't be fitted to."""
+    if dataset.n_samples < 2:
+        shapes = ", ".join(str(X.shape) for X in dataset.Xs)
+        raise ValueError(f"two samples are needed at least, to express each other, got one, in views of shape {shapes}")
+    if isinstance(method, Baseline):
+        return
     if method.solver == "scale-path" and dataset.masks is not None:
         raise ValueError("solver='scale-path' needs every view of every sample: use solver='adam' with masks")
     if method.anchors is not None:
@@ -256,6 +261,7 @@ def fit_network(
 def fit_baseline(dataset: Dataset, method: Baseline, *, seed: int = 0, readings: Sequence[str] = READINGS) -> Fit:
     """Solve a classical method on the raw views, unit rows weighted and put side by side; read labels off its C."""
     device = torch.device("cpu")  # the solvers know nothing else
+    check_data(dataset, method)
     check_memory(dataset, method, device, readings)
     asked, (dataset, method) = method, settled(dataset, method, seed)
     reader = Reader(dataset, method, seed, readings, Clock(device))

@@ -151,9 +151,8 @@ class _Reader:
                 with _at(where["corruptions"]):
                     dataset = corrupt(whole, **{"seed": seed, **corruption})
                 for method, own in methods:
-                    if isinstance(method, Method):
-                        with _at(f"{method.name} on {name}"):
-                            check_data(dataset, method)
+                    with _at(f"{method.name} on {name}"):
+                        check_data(dataset, method)
                     config = describe(dataset, method, seed)
                     yield PlannedRun(run_name(config), config, whole, corruption, method, own, seed)
 

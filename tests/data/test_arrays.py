@@ -12,7 +12,7 @@ import torch
 from bad_input import by_name, one_clear_error
 
 from dmsc.data import arrays, masks_from_nan
-from dmsc.data.arrays import check_finite, label_codes, mask_arrays, view_array, view_list
+from dmsc.data.arrays import check_finite, check_views, label_codes, mask_arrays, view_array, view_list
 
 NUMBERS = np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]])
 FRAME = pd.DataFrame(NUMBERS, columns=["a", "b"])
@@ -37,6 +37,12 @@ FRAME = pd.DataFrame(NUMBERS, columns=["a", "b"])
 def test_view_array_reads_what_people_have(X):
     array = view_array(X)
     assert type(array) is np.ndarray and np.array_equal(array, NUMBERS)
+
+
+def test_frames_whose_columns_are_features_are_taken_whole():
+    for frame in (FRAME.assign(index=[0.1, 0.2, 0.3]), FRAME[["a"]].set_axis(["id"], axis=1)):
+        assert view_array(frame).shape == frame.shape
+    assert view_array(FRAME.assign(index=[1.5, 0.0, 2.0])[1:2]).shape == (1, 3)  # a new sample's 0 is no count
 
 
 def test_view_array_keeps_what_is_missing_as_nan():
@@ -117,6 +123,22 @@ def test_a_square_matrix_of_masks_has_a_row_for_each_sample():
     assert np.array_equal(mask_arrays(list(square), 2, 2), square)  # a list has an entry for each view
 
 
+def test_the_way_out_of_nan_is_one():
+    """Masks are one only if each sample is left with another view."""
+    first, second = np.array([[np.nan], [1.0], [2.0]]), np.ones((3, 1))
+    for Xs, masks, mended in (
+        ([first], None, False),
+        ([first, second], None, True),
+        ([first, first], None, False),
+        ([first, second], [[True] * 3, [True] * 3], True),
+        ([first, second], [[True] * 3, [False, True, True]], False),
+    ):
+        with pytest.raises(ValueError, match=r"a has NaN in 1 of 3 rows \(0\): drop or fill them") as caught:
+            check_views(Xs, ["a", "b"][: len(Xs)], masks)
+        assert ("masks_from_nan" in str(caught.value)) == mended
+    check_views([second, second], ["a", "b"], None)
+
+
 def test_masks_from_nan():
     images = np.zeros((3, 1, 4, 4))
     images[2, 0, 1, 1] = np.nan
@@ -152,6 +174,9 @@ CASES = [
     ("ragged", lambda: view_array([[1, 2], [3]]), ValueError, ("X ", "inhomogeneous")),
     ("scalar", lambda: view_array(3), ValueError, "()"),
     ("column", lambda: view_array(FRAME.assign(c="x"), "view 2"), ValueError, ("view 2", "'c'", "object")),
+    ("ids", lambda: view_array(FRAME.assign(id=[7, 5, 6]), "view 2"), ValueError, ("view 2", "'id'", "drop it")),
+    ("names", lambda: view_array(FRAME.assign(name=list("xyz"))), ValueError, ("X ", "'name'", "drop it", "rename")),
+    ("groups", lambda: view_list([FRAME.assign(ID=[1, 1, 2])]), ValueError, ("view 0", "'ID'", "rename")),
     ("gray images", lambda: view_array(np.ones((2, 8, 8))), ValueError, ("(2, 8, 8)", "X[:, None]")),
     ("channels", lambda: view_array(np.ones((2, 9, 4, 3))), ValueError, ("(2, 9, 4, 3)", "transpose", "reshape")),
     ("nothing", lambda: view_list([]), ValueError, "at least one view"),
@@ -179,7 +204,7 @@ CASES = [
         "NaN",
         lambda: check_finite(np.where(np.arange(16) % 2, np.nan, 0)[:, None], "view 3"),
         ValueError,
-        ("view 3", "NaN", "8 of 16 rows (1, 3, 5, 7, 9, …)", "masks", "masks_from_nan"),
+        ("view 3", "NaN", "8 of 16 rows (1, 3, 5, 7, 9, …)", "drop or fill them"),
     ),
     ("infinite", lambda: check_finite(np.array([[np.inf]]), "X", "drop it"), ValueError, ("X", "infinite", "drop it")),
 ]  # fmt: skip

@@ -72,8 +72,9 @@ def test_take():
         (
             {"Xs": [[[1, 2], [1, np.nan], [0, 1], [np.nan, 0]]]},
             ValueError,
-            ("view 0", "NaN", "2 of 4 rows (1, 3)", "masks"),
+            ("view 0", "NaN", "2 of 4 rows (1, 3): drop or fill them"),
         ),
+        ({"Xs": [[[1], [np.nan], [0]], np.eye(3)]}, ValueError, ("view 0", "1 of 3 rows (1)", "masks_from_nan")),
         ({"Xs": {"text": [[1, np.nan]]}}, ValueError, ("view 'text'", "1 of 1 rows (0)")),
         ({"Xs": [np.array([[1e300]])]}, ValueError, ("view 0", "infinite")),
         ({"y": [0, 1]}, ValueError, ("y must", "3 labels", "(2,)")),
@@ -84,7 +85,7 @@ def test_take():
         ({"y": ["a", "b", "b"], "class_names": ["a", "b"]}, ValueError, ("class_names", "leave them out")),
         ({"y": [0, 0, 0], "class_names": [7]}, ValueError, ("class_names", "7")),
         ({"n_clusters": None}, ValueError, "n_clusters must be given"),
-        ({"n_clusters": 4}, ValueError, ("n_clusters", "3, got 4")),
+        ({"n_clusters": 4}, ValueError, ("n_clusters", "from 1 to 3, the number of samples, got 4")),
         ({"n_clusters": 0}, ValueError, ("n_clusters", "got 0")),
         ({"n_clusters": 2.0}, TypeError, ("n_clusters", "got 2.0")),
         ({"view_names": ["a", "b"]}, ValueError, ("view_names", "1 strings", "'a', 'b'")),
@@ -94,7 +95,7 @@ def test_take():
         ({"masks": [[True] * 4]}, ValueError, ("masks", "3 bool", "(4,)")),
         ({"masks": [[1, 0, 2]]}, ValueError, ("masks", "3 bool", "value 2")),
         ({"masks": [[1, 0, 1]]}, ValueError, "sample 1 has none"),
-        ({"masks": [[True, False, True]]}, ValueError, "sample 1 has none"),
+        ({"masks": [[True, False, False]]}, ValueError, "2 of 3 have none (1, 2): leave them out"),
         ({"Xs": [np.eye(3)] * 2, "masks": [[True] * 3, [False] * 3]}, ValueError, "view 1 has none"),
     ],
 )

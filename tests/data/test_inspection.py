@@ -32,6 +32,8 @@ FAULTS = {
     "too few rows": (Dataset("d", [X[[0, 0, 1, 1]]], n_clusters=3), "only 2 different samples for K = 3"),
     "small classes": (Dataset("d", [RNG.random((30, 3))], [0] + [1] * 29), "very different size, 1 to 29"),
     "many classes": (Dataset("d", [X], [0, 1, 2, 2]), "K = 3 classes of 4 samples"),
+    "one class": (Dataset("d", [X], [3, 3, 3, 3]), "warning: all samples have one label"),
+    "one sample": (Dataset("d", [X[:1]], n_clusters=1), "warning: there is a single sample"),
     "rows of zeros": (Dataset("d", [X * [[1], [1], [0], [1]]], n_clusters=2), "view 0 has 1 rows of zeros"),
     "one column": (Dataset("d", [X[:, 1:2]], n_clusters=2), "view 0 has one column"),
     "columns that rule": (Dataset("d", [RNG.random((9, 3)) * [1, 1, 900]], n_clusters=2), "ruled by few columns"),

@@ -387,7 +387,7 @@ def test_own_npz_without_labels(tmp_path):
         ({"view_0": np.ones(3), "y": [0, 1]}, ("view 0", "N = 2", "(3,)", "(N, 1)")),
         ({"view_0": np.array([["x"]]), "y": [0]}, ("view_0", "text")),
         ({"view_0": np.eye(3), "n_clusters": 1.5}, ("n_clusters", "1.5")),
-        ({"view_0": np.eye(3), "n_clusters": 9}, ("n_clusters", "3, got 9")),
+        ({"view_0": np.eye(3), "n_clusters": 9}, ("n_clusters", "from 1 to 3", "got 9")),
         ({"view_0": np.eye(3), "y": [0, 1, 1], "view_names": ["a", "b"]}, ("view_names", "1 strings", "'a', 'b'")),
         ({"view_0": np.eye(3), "n_clusters": 2, "masks": [True] * 3}, ("masks", "(3,)")),
         ({"view_0": np.array([[None]]), "y": [0]}, ("'view_0'", "Python objects")),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 import scipy.io
@@ -79,68 +77,6 @@ SHARED = {
 def test_mat_as_people_share_it(tmp_path, variables, names):
     scipy.io.savemat(tmp_path / "a.mat", variables)
     check(load_dataset(tmp_path / "a.mat"), names or ("view 0", "view 1"))
-
-
-def save_hdf5(path, variables):
-    """Write a file as MATLAB 7.3 does: arrays transposed, cells as references, classes as attributes."""
-    h5py = pytest.importorskip("h5py")
-    with h5py.File(path, "w", userblock_size=512) as file:
-        hidden = file.create_group("#refs#")
-
-        def put(group, name, value):
-            if isinstance(value, dict):
-                item = group.create_group(name)
-                item.attrs["MATLAB_class"] = np.bytes_("struct")
-                for field, part in value.items():
-                    put(item, field, part)
-            elif isinstance(value, list):
-                targets = [put(hidden, f"{len(hidden)}{name}", part).ref for part in value]
-                item = group.create_dataset(name, (len(value), 1), dtype=h5py.ref_dtype)
-                item[:, 0] = targets
-                item.attrs["MATLAB_class"] = np.bytes_("cell")
-            elif scipy.sparse.issparse(value):
-                item = group.create_group(name)
-                item.attrs["MATLAB_class"] = np.bytes_("double")
-                item.attrs["MATLAB_sparse"] = np.uint64(value.shape[0])
-                for part, array in (("data", value.data), ("ir", value.indices), ("jc", value.indptr)):
-                    item[part] = array
-            elif isinstance(value, str):
-                item = group.create_dataset(name, data=np.array([[ord(c)] for c in value], dtype=np.uint16))
-                item.attrs["MATLAB_class"] = np.bytes_("char")
-            else:
-                item = group.create_dataset(name, data=np.atleast_2d(value).T)
-                item.attrs["MATLAB_class"] = np.bytes_("double")
-            return item
-
-        for name, value in variables.items():
-            put(file, name, value)
-    header = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM"
-    path.write_bytes(header + path.read_bytes()[len(header) :])
-
-
-HDF5 = {
-    "a cell": ({"X": VIEWS, "Y": LABELS[:, None]}, None),
-    "columns": ({"data": transposed(), "truth": LABELS}, None),
-    "sparse": ({"X": [scipy.sparse.csc_matrix(X) for X in VIEWS], "gt": LABELS}, None),
-    "text": ({"X": VIEWS, "y": ["b", "b", "a", "cat", "cat", "a"]}, None),
-    "a struct": ({"dataset": {"X": VIEWS, "gt": LABELS}}, None),
-    "separate": ({"X1": VIEWS[0], "X2": VIEWS[1].T, "gt": LABELS}, ("X1", "X2")),
-}
-
-
-@pytest.mark.parametrize(("variables", "names"), HDF5.values(), ids=HDF5)
-def test_mat_of_version_7_3(tmp_path, variables, names):
-    save_hdf5(tmp_path / "a.mat", variables)
-    check(load_dataset(tmp_path / "a.mat"), names or ("view 0", "view 1"))
-
-
-def test_mat_of_version_7_3_says_what_it_needs(tmp_path, monkeypatch):
-    save_hdf5(tmp_path / "a.mat", {"X": VIEWS, "Y": LABELS})
-    cut = tmp_path / "cut.mat"
-    cut.write_bytes((tmp_path / "a.mat").read_bytes()[:3000])
-    one_clear_error(lambda: load_dataset(cut), ValueError, "cut.mat")
-    monkeypatch.setitem(sys.modules, "h5py", None)
-    one_clear_error(lambda: load_dataset(tmp_path / "a.mat"), ImportError, ("a.mat", "7.3", "h5py", ".[files]"))
 
 
 def test_a_single_matrix(tmp_path):
@@ -282,9 +218,26 @@ def test_nan_is_an_error_or_a_missing_view(tmp_path):
     assert [mask.tolist() for mask in dataset.masks] == [[True, False, True, True, False, True], [True] * 6]
     assert not dataset.Xs[0][[1, 4]].any() and dataset.Xs[0][0].tolist() == VIEWS[0][0].tolist()
     assert load_dataset(path, views="view 1").masks is None
-    one_clear_error(lambda: load_dataset(path, views="view 0", nan="mask"), ValueError, "sample 1 has none")
+    words = ("every sample needs a view", "2 of 6 have none (1, 4)", "leave them out")
+    one_clear_error(lambda: load_dataset(path, views="view 0", nan="mask"), ValueError, words)
     one_clear_error(lambda: load_dataset(path, nan="drop"), ValueError, ("nan", "'drop'", "'mask'"))
     one_clear_error(lambda: load_dataset(path, samples="row"), ValueError, ("samples", "'row'", "'rows'"))
+
+
+def test_nan_that_masks_would_not_mend(tmp_path):
+    """With one view, or where other views of a sample have NaN, too, another way out is told."""
+    path = tmp_path / "a.mat"
+    holes = [X.copy() for X in VIEWS]
+    holes[0][1, 0] = holes[0][4, 0] = holes[1][4, 2] = np.nan
+    scipy.io.savemat(path, {"X": cell(holes), "y": LABELS})
+    with pytest.raises(ValueError, match=r"view 0 has NaN in 2 of 6 rows \(the first: 1, 4\): drop or fill them$"):
+        load_dataset(path, views="view 0")
+    words = ("view 0", "the first: 1, 4", "drop or fill them", "nan='mask' would leave nothing of 1")
+    one_clear_error(lambda: load_dataset(path), ValueError, words)
+    one_clear_error(lambda: load_dataset(path, nan="mask"), ValueError, "sample 4 has none: leave it out")
+    masked = {"a": holes[0], "b": VIEWS[1], "y": LABELS, "masks": np.array([[True] * 6, [True] * 4 + [False] * 2])}
+    words = ("a has NaN", "drop or fill them", "nothing of 1")
+    one_clear_error(lambda: load_dataset(masked), ValueError, words)
 
 
 @pytest.mark.parametrize("ending", [".mat", ".npz", ".npy", ".csv"])

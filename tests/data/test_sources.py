@@ -11,6 +11,7 @@ import pytest
 import scipy.sparse
 from bad_input import one_clear_error
 
+from dmsc.__main__ import main
 from dmsc.data import load_dataset
 
 N = 6
@@ -127,6 +128,43 @@ def test_tables_and_arrays_in_memory():
     one_clear_error(lambda: load_dataset([GENES]), TypeError, ("name", "list"))
 
 
+def test_ids_of_samples_are_no_features(tmp_path):
+    """In frames, files and arrays; nor are they views."""
+    names = list("uvwxyz")
+    for ids in (names, range(N), range(1, N + 1), [40, 7, 99, 1, 2, 3]):
+        with_ids = GENES.assign(sample_id=ids, label=KINDS)
+        check(load_dataset(with_ids), ("data",))
+        with_ids.to_csv(tmp_path / "genes.csv", index=False)
+        check(load_dataset(tmp_path / "genes.csv"))
+        both = {"genes": with_ids, "spots": SPOTS.to_numpy(), "sample_id": np.array(ids)}
+        check(load_dataset(both), ("genes", "spots"), (GENES, SPOTS))
+    SPOTS.to_csv(tmp_path / "spots.csv", index=False)
+    pd.Series(names, name="name").to_csv(tmp_path / "names.csv")
+    check(load_dataset(tmp_path), ("genes", "spots"), (GENES, SPOTS))
+    check(load_dataset({"id": GENES, "y": KINDS}), ("id",))  # no ids, but for the name
+    one_clear_error(lambda: load_dataset({"id": np.arange(N), "y": KINDS}), ValueError, ("holds no view", "y ("))
+    groups = GENES.assign(patient_id=[1, 1, 2, 2, 3, 3])
+    words = ("the table", "'patient_id'", "more than once", "labels='patient_id'", "rename")
+    one_clear_error(lambda: load_dataset(groups, n_clusters=2), ValueError, words)
+    check(load_dataset(groups, labels="patient_id"), ("data",), y=[0, 0, 1, 1, 2, 2])
+
+
+def test_tables_that_name_their_samples_have_them_in_one_order(tmp_path):
+    names = list("uvwxyz")
+    views = {"genes": GENES.set_axis(names), "spots": SPOTS.set_axis(names[::-1]), "y": KINDS}
+    words = ("genes and spots", "'u'", "different rows", "one order")
+    one_clear_error(lambda: load_dataset(views), ValueError, words)
+    check(load_dataset({**views, "spots": SPOTS.set_axis(list("abcdef"))}), ("genes", "spots"), (GENES, SPOTS))
+    KINDS.set_axis(names).to_csv(tmp_path / "y.csv")
+    for name in ("genes", "spots"):
+        views[name].to_csv(tmp_path / f"{name}.csv", index_label="sample")
+    one_clear_error(lambda: load_dataset(tmp_path), ValueError, (tmp_path.name, *words))
+    SPOTS.set_axis(names).to_csv(tmp_path / "spots.csv")
+    check(load_dataset(tmp_path), ("genes", "spots"), (GENES, SPOTS))
+    KINDS.set_axis(names[1:] + names[:1]).to_csv(tmp_path / "y.csv")
+    one_clear_error(lambda: load_dataset(tmp_path), ValueError, ("genes and y", "different rows"))
+
+
 def test_arrays_in_memory_stay_their_owners():
     X = np.eye(N, dtype=np.float32)
     dataset = load_dataset({"X": X, "y": KINDS})
@@ -151,6 +189,74 @@ def test_annotated_data(tmp_path, monkeypatch):
     assert dataset.name == "cells"
     monkeypatch.setitem(sys.modules, "anndata", None)
     one_clear_error(lambda: load_dataset(path), ImportError, ("cells.h5ad", "pip install anndata"))
+
+
+def save_like_anndata(path):
+    """Write GENES and KINDS as AnnData 0.10 does, with another column of obs."""
+    h5py = pytest.importorskip("h5py")
+    text = h5py.string_dtype()
+
+    def told(item, kind, version="0.2.0", **attributes):
+        for name, value in {"encoding-type": kind, "encoding-version": version, **attributes}.items():
+            item.attrs[name] = value
+        return item
+
+    def frame(file, name, index, columns):
+        order = np.array(columns, dtype=object) if columns else np.zeros(0)
+        group = told(file.create_group(name), "dataframe", _index="_index")
+        group.attrs.create("column-order", order, dtype=text if columns else None)
+        told(group.create_dataset("_index", data=index, dtype=text), "string-array")
+        return group
+
+    with h5py.File(path, "w") as file:
+        told(file, "anndata", "0.1.0")
+        X = told(file.create_group("X"), "csr_matrix", "0.1.0", shape=np.array(GENES.shape))
+        stored = scipy.sparse.csr_matrix(GENES)
+        for part in ("data", "indices", "indptr"):
+            X[part] = getattr(stored, part)
+        obs = frame(file, "obs", list("abcdef"), ["cell_type", "batch"])
+        kinds = told(obs.create_group("cell_type"), "categorical", ordered=False)
+        told(kinds.create_dataset("codes", data=np.array(CODES, dtype=np.int8)), "array")
+        told(kinds.create_dataset("categories", data=list("abc"), dtype=text), "string-array")
+        told(obs.create_dataset("batch", data=np.ones(N, dtype=int)), "array")
+        frame(file, "var", list(GENES.columns), [])
+        for name in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
+            told(file.create_group(name), "dict", "0.1.0")
+
+
+def test_files_of_annotated_data_name_the_library_that_they_need(tmp_path, capsys):
+    """Where it is installed, they are read by it."""
+    path = tmp_path / "cells.h5ad"
+    save_like_anndata(path)
+    one_clear_error(lambda: load_dataset(tmp_path / "no.h5ad"), FileNotFoundError, "no.h5ad")
+    try:
+        import anndata  # noqa: F401
+    except ImportError:
+        message = f"reading {path} needs anndata: install it (pip install anndata)"
+        with pytest.raises(ImportError) as caught:
+            load_dataset(path, labels="cell_type")
+        assert str(caught.value) == message
+        assert main(["inspect", str(path)]) == 2
+        assert capsys.readouterr().err == f"dmsc: {message}\n"
+    else:
+        check(load_dataset(path, labels="cell_type"), ("X",))
+
+
+def test_annotated_data_that_are_not_clear(tmp_path, monkeypatch):
+    def damaged(path):
+        raise RuntimeError("bad\nheader")
+
+    path = tmp_path / "cells.h5ad"
+    path.write_bytes(b"\x89HDF")
+    monkeypatch.setitem(sys.modules, "anndata", SimpleNamespace(read_h5ad=damaged))
+    words = ("cells.h5ad", "can't be read by anndata", "RuntimeError: bad header")
+    one_clear_error(lambda: load_dataset(path), ValueError, words)
+    obs = pd.DataFrame({"label": KINDS})
+    layered = SimpleNamespace(X=None, obs=obs, obs_names=pd.Index(list("abcdef")))
+    one_clear_error(lambda: load_dataset(layered), ValueError, ("X has no X", "layer"))
+    check(load_dataset(annotated(GENES, obs, "aabbcc")), ("X",))  # names of a single table needn't differ
+    data = SimpleNamespace(mod={"rna": annotated(GENES, None, "aabbcc")}, obs=obs, obs_names=pd.Index(list("abcdef")))
+    one_clear_error(lambda: load_dataset(data), ValueError, ("rna", "share names", "obs_names_make_unique"))
 
 
 def test_modalities_of_annotated_data(tmp_path, monkeypatch):

@@ -329,6 +329,15 @@ def test_memory_that_is_not_known_is_no_obstacle(data, method, monkeypatch):
     assert math.isfinite(fit_network(data, method, readings=(), progress=False).pretrain_error)
 
 
+@pytest.mark.parametrize("name", ["affinity", "early-sum", "listing", "kmeans", "local", "ridge"])
+def test_one_sample_is_refused_before_anything_runs(data, calls, name):
+    method = preset(name, "", 1)
+    fit = fit_baseline if name in BASELINES else fit_network
+    words = ("two samples", "got one", "(1, 20), (1, 20)")
+    one_clear_error(lambda: fit(data.take([0]), method), ValueError, words)
+    assert not calls
+
+
 def test_a_scale_path_with_missing_views_is_refused_before_training(data, method, calls):
     gappy = corrupt(data, missing=0.4)
     path = preset("affinity", "synthetic", 3, solver="scale-path")
