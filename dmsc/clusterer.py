@@ -113,7 +113,8 @@ class SubspaceClusterer(ClusterMixin, BaseEstimator):
             warnings.warn(sign, stacklevel=3)
         if self.verbose:
             sizes = ", ".join(map(str, np.bincount(self.labels_)))
-            told = "".join(f"{name} = {value}, " for name, value in fit.chosen.items())
+            values = {name: " + ".join(v) if isinstance(v, tuple) else v for name, v in fit.chosen.items()}
+            told = "".join(f"{name} = {value}, " for name, value in values.items())
             print(f"{type(self).__name__}: N = {dataset.n_samples}, M = {dataset.n_views}, "
                   f"K = {self.n_clusters_} (clusters of {sizes}), reading {chosen.reading!r}, {told}"
                   f"{time.perf_counter() - began:.1f} s, warning signs: {'; '.join(signs) or 'none'}")  # fmt: skip
