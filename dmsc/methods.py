@@ -55,7 +55,7 @@ class Method:
         How maps are joined, in early, intermediate and late fusion.
     architecture, loss, reading : Architecture, LossWeights, Reading
         Networks, loss weights, and how the paper reads labels off C.
-    scale : {"none", "unit", "standard", "tf-idf", "auto"}, or a tuple of these
+    scale : {"none", "unit", "standard", "tf-idf", "auto"}, or a tuple of the first four, one per view
         What the views are brought to first, see `dmsc.scaling`: all to one, or each to its own; "auto" chooses without
         labels, see `dmsc.experiments.choosing.choose_scale`. The papers' weights only mean something at their own
         scale, "none".
