@@ -60,10 +60,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="digits alone")
     parser.add_argument("--output", default=ROOT / "results" / "benchmarks" / "cluster_number.json")
     arguments = parser.parse_args()
-    options = {"n_per_class": 20} if arguments.quick else {}
     found = []
     for name in ("digits",) if arguments.quick else DATASETS:
-        data, began = load_dataset(name, **(options if name == "digits" else {})), time.perf_counter()
+        data, began = load_dataset(name, **({"n_per_class": 20} if arguments.quick else {})), time.perf_counter()
         K = data.n_clusters
         candidates = range(2, (20 if K <= 10 else 2 * K) + 1)
         for graph, C in graphs(data).items():
