@@ -297,6 +297,7 @@ TABLE |= {
     if method.fusion in PLACES
     for dataset, row in SPATIAL_ROWS.items()
 }
+TABLE |= {(name, "digits_halves"): row for (name, dataset), row in TABLE.items() if dataset == "digits"}
 TABLE |= {(name, ""): _own_data(method) for name, method in METHODS.items() if name != "listing"}
 
 

@@ -169,6 +169,11 @@ def test_overriding_nothing_changes_nothing():
         assert override(description) == description
 
 
+@pytest.mark.parametrize("method", list(METHODS))
+def test_digits_in_halves_have_the_settings_of_digits(method):
+    assert preset(method, "digits_halves", 10) == preset(method, "digits", 10)
+
+
 @pytest.mark.parametrize("dataset", ["eyaleb_components", "bdgp", "coil20_edges", "digits", "my_own"])
 def test_cmsc_dcca_is_affinity_fusion_and_one_term(dataset):
     affinity, cmsc = (preset(name, dataset, 10) for name in ("affinity", "cmsc-dcca"))

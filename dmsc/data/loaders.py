@@ -43,6 +43,13 @@ def digits(n_per_class: int | None = None, seed: int = 0) -> Fields:
     return _with_edges(images, bunch.target, n_per_class, seed)
 
 
+def digits_halves(n_per_class: int | None = None, seed: int = 0) -> Fields:
+    """The same digits cut in two, upper and lower half, 4×8 pixels each: views that need each other; no download."""
+    fields = digits(n_per_class, seed)
+    images = fields["Xs"][0]
+    return fields | {"Xs": [images[:, :, :4], images[:, :, 4:]], "view_names": ["upper half", "lower half"]}
+
+
 def synthetic(
     n_samples: int = 600,
     n_clusters: int = 3,
@@ -180,7 +187,7 @@ def bdgp() -> Fields:
 
 
 ALL: tuple[Callable[..., Fields], ...] = (
-    digits, synthetic, orl, coil20, coil20_edges, coil100, eyaleb, eyaleb_components, eyb_fc, mnist_usps,
+    digits, digits_halves, synthetic, orl, coil20, coil20_edges, coil100, eyaleb, eyaleb_components, eyb_fc, mnist_usps,
     mnist_usps_32, hw2sources, mnist_edges, fashion_edges, bdgp,
 )  # fmt: skip
 LOADERS = {loader.__name__: loader for loader in ALL}

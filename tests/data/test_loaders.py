@@ -51,6 +51,14 @@ def test_some_views_of_a_dataset(views, places):
         np.testing.assert_array_equal(X, both.Xs[i])
 
 
+def test_digits_halves_are_the_digits_cut_in_two():
+    halves, whole = load_dataset("digits_halves", n_per_class=20, seed=3), load_dataset("digits", n_per_class=20, seed=3)
+    assert halves.view_names == ("upper half", "lower half")
+    assert [X.shape for X in halves.Xs] == [(200, 1, 4, 8)] * 2
+    np.testing.assert_array_equal(np.concatenate(halves.Xs, axis=2), whole.Xs[0])
+    np.testing.assert_array_equal(halves.y, whole.y)
+
+
 def test_digits_per_class():
     dataset = load_dataset("digits", n_per_class=20, seed=3)
     assert counts(dataset) == [20] * 10
