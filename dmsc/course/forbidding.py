@@ -11,7 +11,7 @@ __all__ = ["forbid"]
 
 @contextmanager
 def forbid(*solutions: Callable) -> Iterator[None]:
-    """Make functions, or all methods of classes, raise for as long as the block lasts, by whatever name they are called.
+    """Make functions, or all methods of classes, raise while the block lasts, by whatever name they are called.
 
     Tests of assignments call a student's answer in such a block. It is the code of the function that is exchanged, so
     it doesn't matter from which module, or under which name, it was imported.

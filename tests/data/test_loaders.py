@@ -52,7 +52,7 @@ def test_some_views_of_a_dataset(views, places):
 
 
 def test_digits_halves_are_the_digits_cut_in_two():
-    halves, whole = load_dataset("digits_halves", n_per_class=20, seed=3), load_dataset("digits", n_per_class=20, seed=3)
+    halves, whole = (load_dataset(name, n_per_class=20, seed=3) for name in ("digits_halves", "digits"))
     assert halves.view_names == ("upper half", "lower half")
     assert [X.shape for X in halves.Xs] == [(200, 1, 4, 8)] * 2
     np.testing.assert_array_equal(np.concatenate(halves.Xs, axis=2), whole.Xs[0])
