@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ..checks import one_of
 from ..fusion import PLACES
 from ..presets import BASELINES, METHODS
-from .style import PALE, SMALL, WIDTH, colors, new_figure
+from .style import GRAY, PALE, SMALL, WIDTH, colors, method_color, new_figure
 
 __all__ = ["comparable", "show_comparison", "show_curves", "show_selection"]
 
@@ -106,7 +106,9 @@ def show_curves(rows: Sequence[dict], readings: Sequence[str] = ("plain", "paper
 
     shape = (len(readings), len(curves)) if len(curves) > 1 else (1, len(readings))
     fig, axes = new_figure(*shape, 3 + 2.8 * shape[1], 0.4 + 2.3 * shape[0])
-    looks = dict(zip(names, zip(colors(len(names)), "osD^vP*X<>pdh" * 2, strict=False), strict=True))
+    method = dict(zip(frame["name"], frame["method"], strict=True))
+    tints = [method_color(method[name]) if method[name] in ORDER else GRAY for name in names]
+    looks = dict(zip(names, zip(tints, "osD^vP*X<>pdh" * 2, strict=False), strict=True))
     lines = {}
     for panels, reading in zip(axes.reshape(len(readings), -1), readings, strict=True):
         for ax, (kind, curve) in zip(panels, curves.items(), strict=True):
