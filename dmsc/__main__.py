@@ -1,4 +1,4 @@
-"""The command line: `dmsc run`, `estimate-k`, `inspect`, `sweep`, `record`, `table`, `numbers`, `reproduce`, lists."""
+"""The command line: `dmsc run`, `estimate-k`, `inspect`, `sweep`, `record`, `table`, `reproduce`, `course`, …"""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 
 from . import __version__
 from .cluster_number import scores_text
+from .course import commands as course
 from .data.corruption import corrupt
 from .data.dataset import list_datasets, load_dataset
 from .data.inspection import inspect_dataset
@@ -246,6 +247,8 @@ def build_parser() -> argparse.ArgumentParser:
     command = commands.add_parser("reproduce", help="run the notebooks with papermill")
     running.add_arguments(command)
     command.set_defaults(act=running.run)
+
+    course.add_arguments(commands.add_parser("course", help="assignments: release, grade and check them"))
 
     command = commands.add_parser("inspect", help="say what a dataset, or a file of your own, holds")
     command.add_argument("dataset", metavar="DATASET", help="a name from 'dmsc datasets', or your own file or folder")
