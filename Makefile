@@ -7,14 +7,14 @@ ARGS ?=
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 STAMP := $(VENV)/.installed
-CODE := $(wildcard dmsc tests benchmarks notebooks)
+CODE := $(wildcard dmsc tests benchmarks notebooks course)
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce test lint notebooks table bench bench-gpu lab clean distclean
+.PHONY: help env reproduce test test-browser lint notebooks table bench bench-gpu lab site clean distclean
 unexport MPLBACKEND
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  PYTHON=python3.12  which Python makes .venv       JOBS=2  how many tests or notebooks run at a time"
 	@echo "  PIP_ARGS=...       more options for pip, e.g. '--extra-index-url URL' with the URL of PyTorch's CPU wheels"
@@ -40,6 +40,11 @@ test: lint ## lint, unit tests, then every notebook against its stored outputs
 	$(RUN) pytest -q -n $(JOBS) --dist worksteal
 	$(RUN) pytest -q -n $(JOBS) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
 
+test-browser: export OMP_NUM_THREADS ?= 1
+test-browser: env ## pages and site in Chromium: links, formulas, outputs, widths (a few minutes; skipped without Chromium)
+	$(RUN) pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt playwright
+	$(RUN) pytest -q -n 0 -rs tests/browser
+
 lint: env ## rules, format and types
 	$(RUN) ruff check $(CODE)
 	$(RUN) ruff format --check $(CODE)
@@ -64,8 +69,13 @@ bench-gpu: env ## the same on CUDA
 	cd benchmarks && for script in epochs spectral scaling; do \
 	  ../$(VENV)/bin/python $$script.py --device cuda --output ../results/benchmarks/$${script}_cuda.json $(ARGS) || exit 1; done
 
-lab: env ## open JupyterLab at the first notebook
-	$(RUN) jupyter lab notebooks/00_start_here.ipynb $(ARGS)
+lab: env ## open JupyterLab at the first page, on copies in lab/ that are yours: what you change there is kept
+	$(RUN) dmsc copy-pages
+	$(RUN) jupyter lab lab/00_start_here.ipynb $(ARGS)
+
+site: env ## the course as a site, with stored outputs: build/site/index.html (DMSC_SOURCE_URL: see course/site/conf.py)
+	$(RUN) sphinx -b html -q -n -W --keep-going -c course/site -d build/site-doctrees . build/site
+	@echo "build/site/index.html"
 
 clean: ## remove caches and results/notebooks; runs, records and data stay
 	rm -rf results/notebooks build dist .pytest_cache .ruff_cache .mypy_cache

@@ -33,7 +33,7 @@ from .experiments.records import (
 from .experiments.run import run_experiment, run_id
 from .experiments.studies import OWN, parse_settings, preset_of, read_study
 from .experiments.sweep import sweep
-from .pages import running
+from .pages import copies, running
 from .paths import write_text
 from .presets import BASELINES, METHODS, preset
 
@@ -244,9 +244,8 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--results", default=RESULTS, metavar="FOLDER", help="of the studies, default: results")
     command.set_defaults(act=numbers)
 
-    command = commands.add_parser("reproduce", help="run the notebooks with papermill")
-    running.add_arguments(command)
-    command.set_defaults(act=running.run)
+    running.add_arguments(commands.add_parser("reproduce", help="run the notebooks with papermill"))
+    copies.add_arguments(commands.add_parser("copy-pages", help="copy the notebooks into lab/, to work on them there"))
 
     course.add_arguments(commands.add_parser("course", help="assignments: release, grade and check them"))
 

@@ -243,6 +243,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="skip what is done, with unchanged code and data")
     parser.add_argument("--output", metavar="FOLDER", help="default: results/notebooks")
     parser.add_argument("--store", action="store_true", help="write the outputs back into notebooks/ (defaults only)")
+    parser.set_defaults(act=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
