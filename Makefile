@@ -7,10 +7,11 @@ ARGS ?=
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 STAMP := $(VENV)/.installed
+GRADER := $(VENV)/.nbgrader
 CODE := $(wildcard dmsc tests benchmarks notebooks course)
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce test test-browser lint notebooks table bench bench-gpu lab site clean distclean
+.PHONY: help env reproduce course test test-browser lint notebooks table bench bench-gpu lab site clean distclean
 unexport MPLBACKEND
 
 help: ## show this list
@@ -35,8 +36,17 @@ $(STAMP): pyproject.toml constraints.txt
 reproduce: env ## run every notebook into results/notebooks, with figures and a table
 	$(RUN) dmsc reproduce --jobs $(JOBS) $(ARGS)
 
+$(GRADER): $(STAMP)
+	$(RUN) pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e ".[course]"
+	@touch $@
+
+course: export OMP_NUM_THREADS ?= 1
+course: $(GRADER) ## install nbgrader, prove that every assignment is graded as it should be, write them to build/course
+	$(RUN) dmsc course check
+	$(RUN) dmsc course release --overwrite --to build/course
+
 test: export OMP_NUM_THREADS ?= 1  # small problems: a second thread mostly waits
-test: lint ## lint, unit tests, then every notebook against its stored outputs
+test: lint $(GRADER) ## lint, unit tests, then every notebook against its stored outputs
 	$(RUN) pytest -q -n $(JOBS) --dist worksteal
 	$(RUN) pytest -q -n $(JOBS) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
 
