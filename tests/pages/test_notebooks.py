@@ -137,12 +137,25 @@ def test_some_outputs_are_checked(notebook):
         assert list(texts(cell["outputs"])), "a checked cell without text checks nothing"
 
 
-def test_exercises_have_expected_answers(notebook):
+def test_exercises_link_to_their_answers(notebook):
+    """The answers are in course/solutions, under a heading of the exercise's own name; none unfolds on the page."""
+    page = notebook["path"].stem
+    solutions = (ROOT / "course" / "solutions" / f"{page}.md").read_text(encoding="utf-8")
+    anchors = {anchor(title): title for title in re.findall(r"^## +(.*)", solutions, flags=re.M)}
     sections = re.split(r"^#{1,6} +", markdown(notebook), flags=re.M)
     exercises = [section for section in sections if re.search(r"\bExercise\b", section.split("\n")[0])]
     assert 2 <= len(exercises) <= 4
     for exercise in exercises:
-        assert re.search(r"answer|expect", exercise, re.IGNORECASE), exercise
+        linked = re.search(rf"\]\(\.\./course/solutions/{page}\.md#([^)]+)\)", exercise)
+        assert linked, exercise
+        assert linked[1] == anchor(exercise.split("\n")[0]), "an exercise links to its own answer"
+        assert linked[1] in anchors, f"no answer under that heading: {linked[1]}"
+    assert "<details" not in markdown(notebook)
+
+
+def anchor(title):
+    """Return the address of a heading, as GitHub and Sphinx make it."""
+    return re.sub(r"[^\w -]", "", title.strip().lower()).replace(" ", "-")
 
 
 def test_links_lead_somewhere(notebook):
