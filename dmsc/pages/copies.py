@@ -1,4 +1,4 @@
-"""``dmsc copy-pages``: pages of a reader's own, beside the originals, so that working on them leaves those as they are."""
+"""``dmsc copy-pages``: pages of a reader's own, so that working on them leaves the originals as they are."""
 
 from __future__ import annotations
 

@@ -27,8 +27,11 @@ AT_REST = """() => {
   return same && [...document.images].every(image => image.complete);
 }"""
 #: Whether it ran to its end, or to an error.
-ENDED = f"""cells => document.querySelector('{ERROR}') !== null || cells === [...document.querySelectorAll(
-    ".jp-Notebook .jp-CodeCell .jp-InputArea-prompt")].filter(mark => /^\\[\\d+\\]:$/.test(mark.innerText.trim())).length"""
+ENDED = f"""cells => {{
+  const marks = [...document.querySelectorAll(".jp-Notebook .jp-CodeCell .jp-InputArea-prompt")];
+  const ran = marks.filter(mark => /^\\[\\d+\\]:$/.test(mark.innerText.trim()));
+  return document.querySelector('{ERROR}') !== null || ran.length === cells;
+}}"""
 
 
 @pytest.fixture
