@@ -14,6 +14,8 @@ from sklearn.cluster import KMeans
 
 import dmsc
 import dmsc.baselines
+from dmsc.losses import LossWeights, finetuning_terms
+from dmsc.networks import Architecture, Conv
 from dmsc.paths import ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -31,13 +33,14 @@ PAGES = [path.stem for path in sorted(NOTEBOOKS.glob("*.ipynb")) if any(code_cel
 
 
 def from_scratch_cells(notebook_name):
-    """Return the functions that the tagged cells of a notebook define; what else they do needs the page."""
+    """Return what the tagged cells of a notebook import and define; what else they do needs the page."""
     sources, tagged = code_cells(notebook_name)
     names = {"np": np, "torch": torch, "KMeans": KMeans}
     for source, is_tagged in zip(sources, tagged, strict=True):
         body = ast.parse(source).body if is_tagged else []
-        functions = [statement for statement in body if isinstance(statement, ast.FunctionDef)]
-        exec(compile(ast.Module(functions, []), notebook_name, "exec"), names)
+        kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+        definitions = [statement for statement in body if isinstance(statement, kinds)]
+        exec(compile(ast.Module(definitions, []), notebook_name, "exec"), names)
     return names
 
 
@@ -170,3 +173,64 @@ def test_03_threshold_equals_dmsc(spectral, C, ratio):
 def test_03_papers_affinity_equals_dmsc(spectral, C, d, alpha):
     W = dmsc.build_affinity(C, "subspace", n_clusters=3, dim=d, alpha=alpha)
     np.testing.assert_allclose(spectral["papers_affinity"](C, 3, d, alpha), W, atol=1e-8)
+
+
+@pytest.fixture(scope="module")
+def by_hand():
+    return from_scratch_cells("04_dsc_networks")
+
+
+@pytest.fixture(params=[(12, 20), (5, 7)], ids=lambda param: f"{param[0]} samples, {param[1]} channels")
+def twins(by_hand, request):
+    """The page's modules and the package's network with the same random weights, in double precision."""
+    n_samples, channels = request.param
+    autoencoder, layer = by_hand["Autoencoder"](channels), by_hand["SelfExpressionLayer"](n_samples)
+    architecture = Architecture((Conv(channels, 3, 2),), output_activation="relu")
+    package = dmsc.SubspaceNetwork([(1, 8, 8)], n_samples, architecture)
+    pairs = [*zip([*autoencoder.parameters(), *layer.parameters()], package.parameters(), strict=True)]
+    rng = np.random.default_rng(n_samples)
+    for module in (autoencoder, layer, package):
+        module.double()
+    for mine, theirs in pairs:
+        mine.data = torch.tensor(0.3 * rng.normal(size=mine.shape))
+        theirs.data = mine.data.clone()
+    return autoencoder, layer, package, pairs, torch.tensor(rng.uniform(size=(n_samples, 1, 8, 8)))
+
+
+def test_04_parameters_are_dmscs(by_hand):
+    torch.manual_seed(0)
+    autoencoder, layer = by_hand["Autoencoder"](), by_hand["SelfExpressionLayer"](9)
+    torch.manual_seed(0)
+    package = dmsc.SubspaceNetwork([(1, 8, 8)], 9, dmsc.preset("dsc-l2", "digits", 4).architecture)
+    theirs = [*package.encoders.parameters(), *package.decoders.parameters(), package.self_expression.weight]
+    mine = [*autoencoder.parameters(), *layer.parameters()]
+    assert [p.shape for p in mine] == [p.shape for p in theirs]
+    largest = [[float(p.detach().abs().max()) for p in parameters] for parameters in (mine, theirs)]
+    assert largest[0] == pytest.approx(largest[1], rel=0.05)  # Xavier's bound, zero biases, 1e-4
+
+
+def test_04_outputs_equal_dmsc(twins):
+    autoencoder, layer, package, _, X = twins
+    Z = autoencoder.encode(X)
+    ((theirs,), (theirs_hat,), (X_hat,)) = package([X])
+    pixels_innermost = Z.unflatten(1, (-1, 4, 4)).movedim(1, -1).flatten(1)  # the order of the package's latents
+    torch.testing.assert_close(pixels_innermost, theirs)
+    torch.testing.assert_close(layer(Z).square().sum(1), theirs_hat.square().sum(1))
+    torch.testing.assert_close(autoencoder.decode(layer(Z)), X_hat)
+    torch.testing.assert_close(autoencoder.decode(Z), package.autoencode([X])[0])
+    assert (X_hat > 0).any() and (X_hat == 0).any()  # the last ReLU has something to do
+
+
+def test_04_loss_terms_and_gradients_equal_dmsc(by_hand, twins):
+    autoencoder, layer, package, pairs, X = twins
+    mine = by_hand["loss_terms"](autoencoder, layer, X, lambda_1=0.7, lambda_2=1.3)
+    weights = LossWeights(lambda_regularization=0.7, lambda_self_expression=1.3)
+    theirs = finetuning_terms(package, [X], weights)
+    assert {name: term.item() for name, term in mine.items()} == pytest.approx(
+        {name: term.item() for name, term in theirs.items()}, rel=1e-12
+    )
+    for terms in (mine, theirs):
+        sum(terms.values()).backward()
+    for p, q in pairs:
+        assert p.grad.abs().max() > 0
+        torch.testing.assert_close(p.grad, q.grad)
