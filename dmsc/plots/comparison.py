@@ -56,8 +56,9 @@ def _network(record: dict) -> str | None:
 
 
 def show_comparison(rows: Sequence[dict], metric: str = "acc") -> Figure:
-    """Draw a panel per dataset and a line per method: three readings of its C, with their spread over the seeds."""
+    """Draw a panel per dataset, a line and a color per method: three readings of its C, with their spread."""
     frame = _frame(rows, metric)
+    tints = _tints(frame)
     names = list(frame["name"].unique())
     baselines = set(frame["name"][frame["baseline"]])
     height = {name: -i - 0.5 * (name in baselines) for i, name in enumerate(names)}
@@ -70,11 +71,16 @@ def show_comparison(rows: Sequence[dict], metric: str = "acc") -> Figure:
     fig, axes = new_figure(n_rows, n_columns, 4 + 3 * n_columns, 0.4 + (0.8 + 0.18 * len(names)) * n_rows)
     for ax, title in zip(axes.flat, titles, strict=False):
         panel = frame[frame["title"] == title]
-        for (reading, label), lift, marker, color in zip(READINGS.items(), LIFTS, "osD", colors(3), strict=True):
+        own = [tints[name] for name in panel["name"]]
+        for (reading, label), lift, marker in zip(READINGS.items(), LIFTS, "osD", strict=True):
             mean, std = panel[f"{reading}_{metric}"], panel[f"{reading}_{metric}_std"]
-            face = "white" if reading == "plain" else color
-            style: dict[str, Any] = {"color": color, "markersize": 4, "markerfacecolor": face, "elinewidth": 1}
-            ax.errorbar(mean, panel["name"].map(height) + lift, xerr=std, fmt=marker, label=label, **style)
+            hollow, at = reading == "plain", panel["name"].map(height) + lift
+            face = "white" if hollow else GRAY
+            style: dict[str, Any] = {"color": GRAY, "markersize": 4, "markerfacecolor": face, "elinewidth": 1}
+            ax.errorbar(mean, at, xerr=std, fmt=marker, label=label, ecolor=own, **style)  # gray is left in the legend
+            ax.scatter(
+                mean, at, s=16, marker=marker, c="white" if reading == "plain" else own, edgecolors=own, zorder=3
+            )
         if baselines:
             ax.axhspan(low, border, color=PALE, zorder=0)
         ax.set_yticks([*height.values()], names, fontsize=SMALL)
@@ -106,9 +112,8 @@ def show_curves(rows: Sequence[dict], readings: Sequence[str] = ("plain", "paper
 
     shape = (len(readings), len(curves)) if len(curves) > 1 else (1, len(readings))
     fig, axes = new_figure(*shape, 3 + 2.8 * shape[1], 0.4 + 2.3 * shape[0])
-    method = dict(zip(frame["name"], frame["method"], strict=True))
-    tints = [method_color(method[name]) if method[name] in ORDER else GRAY for name in names]
-    looks = dict(zip(names, zip(tints, "osD^vP*X<>pdh" * 2, strict=False), strict=True))
+    tints = _tints(frame)
+    looks = dict(zip(names, zip([tints[name] for name in names], "osD^vP*X<>pdh" * 2, strict=False), strict=True))
     lines = {}
     for panels, reading in zip(axes.reshape(len(readings), -1), readings, strict=True):
         for ax, (kind, curve) in zip(panels, curves.items(), strict=True):
@@ -167,6 +172,12 @@ def _frame(rows: Sequence[dict], metric: str) -> pd.DataFrame:
     frame["baseline"] = frame["method"].isin(BASELINES)
     frame["place"] = [ORDER.index(name) if name in ORDER else len(ORDER) for name in frame["method"]]
     return frame.sort_values(["baseline", "place"], kind="stable")
+
+
+def _tints(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return the color of each name: its method's, in every figure; gray for a method that is not ours."""
+    pairs = zip(frame["name"], frame["method"], strict=True)
+    return {name: method_color(method) if method in ORDER else GRAY for name, method in pairs}
 
 
 def _curves(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:

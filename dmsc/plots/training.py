@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from ..checks import integer
 from ..data import Dataset
-from .style import MAX_HEIGHT, SUM, WIDTH, colors, legend_beside, new_figure
+from ..presets import BASELINES, METHODS
+from .style import MAX_HEIGHT, SUM, WIDTH, Color, colors, legend_beside, method_color, new_figure
 
 __all__ = ["show_history", "show_reconstructions", "show_scores", "show_views"]
 
@@ -84,12 +85,22 @@ def show_scores(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str] = SCOR
         raise ValueError(f"rows must hold at least one of the scores {', '.join(metrics)}, got {rows!r}")
     fig, axes = new_figure(1, 1, 7.5, 3.2)
     scores, values, runs = zip(*bars, strict=True)
-    style = {"errorbar": "sd", "palette": colors(len(set(runs))), "saturation": 1}
+    style = {"errorbar": "sd", "palette": _tints(list(dict.fromkeys(runs))), "saturation": 1}
     ax = sns.barplot(x=scores, y=values, hue=runs, ax=axes[0, 0], **style)
     ax.set(xlabel="", ylabel="score", ylim=(min(0, *values), 1))
     legend_beside(ax, title=", ".join(sorted(shared)))
     sns.despine(ax=ax)
     return fig
+
+
+def _tints(names: Sequence[str]) -> list[Color]:
+    """Return colors of methods, shaded where several bars are of one; any colors if a name begins with no method."""
+    methods = [name.split(", ")[0] for name in names]
+    if not set(methods) <= {*METHODS, *BASELINES}:
+        return colors(len(names))
+    shades = (0.0, 0.55, -0.35)
+    places = [methods[:i].count(method) for i, method in enumerate(methods)]
+    return [method_color(method, shades[place % 3]) for method, place in zip(methods, places, strict=True)]
 
 
 def _picture_grid(
