@@ -98,7 +98,7 @@ def _tints(names: Sequence[str]) -> list[Color]:
     methods = [name.split(", ")[0] for name in names]
     if not set(methods) <= {*METHODS, *BASELINES}:
         return colors(len(names))
-    shades = (0.0, 0.55, -0.35)
+    shades = (0.0, -0.35, 0.55)
     places = [methods[:i].count(method) for i, method in enumerate(methods)]
     return [method_color(method, shades[place % 3]) for method, place in zip(methods, places, strict=True)]
 
