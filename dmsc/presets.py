@@ -297,7 +297,6 @@ TABLE |= {
     if method.fusion in PLACES
     for dataset, row in SPATIAL_ROWS.items()
 }
-TABLE |= {(name, "digits_halves"): row for (name, dataset), row in TABLE.items() if dataset == "digits"}
 TABLE |= {(name, ""): _own_data(method) for name, method in METHODS.items() if name != "listing"}
 
 
@@ -308,7 +307,8 @@ def _chosen_penalty(name: str, own: str) -> Callable[[int], dict]:
 
 OWN_PENALTIES = {"ssc": "alpha", "lrr": "penalty"}  # ssc-omp's number of coefficients has no unit
 TABLE |= {(name, ""): _chosen_penalty(name, own) for name, own in OWN_PENALTIES.items()}
-# CMSC-DCCA is affinity fusion with one more term; no paper gives weights for it.
+# The halves of digits have the settings of digits. CMSC-DCCA is affinity fusion with one more term; no paper weighs it.
+TABLE |= {(name, "digits_halves"): row for (name, dataset), row in TABLE.items() if dataset == "digits"}
 TABLE |= {("cmsc-dcca", dataset): _correlated(row) for (name, dataset), row in TABLE.items() if name == "affinity"}
 
 
@@ -352,6 +352,5 @@ def preset(method: str, dataset: str, n_clusters: int, **overrides: Any) -> Meth
         rows = [TABLE[name, dataset](n_clusters) for name in ("affinity", "dsc-l2") if (name, dataset) in TABLE]
         readings = [settings["reading"] for settings in rows if "reading" in settings]
         description = replace(description, reading=readings[0]) if readings else description
-    if row is not None:
-        description = replace(description, **row(n_clusters))
+    description = replace(description, **row(n_clusters)) if row else description
     return override(description, **overrides)

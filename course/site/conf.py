@@ -1,6 +1,6 @@
 """The course as a site, by Sphinx and MyST-NB; `make site` builds it into build/site.
 
-Pages are read where they lie, with the outputs that are stored in them: the folder of the sources is the repository.
+Pages are read where they lie, with the outputs that are stored in them: the sources' folder is the repository.
 Nothing is run, and nothing is loaded from elsewhere: not while it is built, and not by a reader's browser.
 """
 
@@ -15,8 +15,8 @@ from sphinx import addnodes
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-#: Where the repository's files can be read, such as ``https://example.org/dmsc/blob/main``; links to files that are no
-#: pages of the site lead there. Without it they lead to a copy, and those to folders are plain text.
+#: Where the repository's files can be read, such as ``https://example.org/dmsc/blob/main``; links to files that are
+#: no pages of the site lead there. Without it they lead to a copy, and those to folders are plain text.
 SOURCE_URL = os.environ.get("DMSC_SOURCE_URL", "").rstrip("/")
 
 project = "dmsc"
