@@ -246,7 +246,6 @@ def build_parser() -> argparse.ArgumentParser:
 
     running.add_arguments(commands.add_parser("reproduce", help="run the notebooks with papermill"))
     copies.add_arguments(commands.add_parser("copy-pages", help="copy the notebooks into lab/, to work on them there"))
-
     course.add_arguments(commands.add_parser("course", help="assignments: release, grade and check them"))
 
     command = commands.add_parser("inspect", help="say what a dataset, or a file of your own, holds")
@@ -290,8 +289,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"dmsc: {_one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("dmsc: interrupted; 'dmsc run … --resume' or the same 'dmsc sweep' goes on from the last checkpoint",
-              file=sys.stderr)  # fmt: skip
+        print("dmsc: interrupted; 'dmsc run … --resume' or 'dmsc sweep' goes on from a checkpoint", file=sys.stderr)
         return 130
 
 

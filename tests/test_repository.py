@@ -38,7 +38,9 @@ MAY_IMPORT = {  # rooms that a room may look into, beside dmsc/ itself
 }
 LIMIT = 250  # lines of code per file: without docstrings, comments and blank lines
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-JUPYTER = "IPython ipykernel ipywidgets jupyter_client jupyter_core jupyterlab nbclient nbformat papermill"
+JUPYTER = (
+    "IPython ipykernel ipywidgets jupyter_client jupyter_core jupyterlab nbclient nbformat nbgrader papermill traitlets"
+)
 IMPORT_NAMES = {"scikit-learn": "sklearn", "pyyaml": "yaml"}
 
 
