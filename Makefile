@@ -42,7 +42,7 @@ $(GRADER): $(STAMP)
 
 course: export OMP_NUM_THREADS ?= 1
 course: $(GRADER) ## install nbgrader, prove that every assignment is graded as it should be, write them to build/course
-	$(RUN) dmsc course check
+	$(RUN) dmsc course check --jobs $(JOBS)
 	$(RUN) dmsc course release --overwrite --to build/course
 
 test: export OMP_NUM_THREADS ?= 1  # small problems: a second thread mostly waits

@@ -19,7 +19,7 @@ SECONDS = 120  # that a release may take
 REGION = re.compile(r"### BEGIN (?:SOLUTION|HIDDEN TESTS)\n(.*?)### END (?:SOLUTION|HIDDEN TESTS)", re.DOTALL)
 
 
-def check(name: str, course: Path = COURSE, say: Callable[[str], None] = print) -> list[str]:
+def check(name: str, course: Path = COURSE, say: Callable[[str], None] = print, most: int | None = None) -> list[str]:
     """Release an assignment, hand in answers whose marks are known, and grade them.
 
     Handed in are the model answers (full marks by tests), the release as it is (0), and each planted wrong answer,
@@ -34,6 +34,8 @@ def check(name: str, course: Path = COURSE, say: Callable[[str], None] = print) 
         Where the sources are.
     say : callable
         Is given one line per submission.
+    most : int, optional
+        How many wrong answers to a task are tried, the first ones; all by default.
 
     Returns
     -------
@@ -44,6 +46,7 @@ def check(name: str, course: Path = COURSE, say: Callable[[str], None] = print) 
     faults = [f"{task}: {len(wrong.get(task, []))} wrong answers, wanted are at least 2"
               for task in tasks(source) if len(wrong.get(task, [])) < 2]  # fmt: skip
     faults += [f"wrong answers to {task}, which is no task" for task in wrong.keys() - set(tasks(source))]
+    wrong = {task: mistakes[:most] for task, mistakes in wrong.items()}
     with tempfile.TemporaryDirectory() as folder:
         blank = _read(release([name], Path(folder) / "release", course=course)[0])
         faults += leaks(source, blank)

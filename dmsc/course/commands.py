@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from ..checks import integer
 from .assignments import list_assignments, points, read_source
 from .checking import check
 from .grading import grade, marks_table, release
@@ -45,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "check", help="prove assignments: model answers, empty ones and planted mistakes are graded"
     )
     command.add_argument("assignments", nargs="*", metavar="ASSIGNMENT", help="default: all")
+    command.add_argument("--jobs", type=int, default=1, metavar="N", help="how many at a time (default 1)")
     command.set_defaults(act=_check)
 
 
@@ -86,9 +90,20 @@ def _marks(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    jobs = integer("jobs", arguments.jobs, 1)
     names = arguments.assignments or list_assignments()
     for name in names:
         read_source(name)  # an unknown name before anything runs
-    faults = [f"{name}: {fault}" for name in names for fault in check(name)]
+    faults = []
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        for name, (found, said) in zip(names, pool.map(_check_one, names), strict=True):
+            print("\n".join(said), flush=True)
+            faults += [f"{name}: {fault}" for fault in found]
     print("\n".join(faults) if faults else "all is well")
     return 1 if faults else 0
+
+
+def _check_one(name: str) -> tuple[list[str], list[str]]:
+    """Check one assignment in a process of its own; return the faults and what was said."""
+    said: list[str] = []
+    return check(name, say=said.append), said

@@ -17,7 +17,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from ..paths import replacing
-from .assignments import COURSE, Notebook, list_assignments, points, read_source, with_seed
+from .assignments import COURSE, Notebook, list_assignments, read_source, with_seed
 
 __all__ = ["find_submissions", "grade", "marks_table", "open_course", "release"]
 
@@ -182,8 +182,7 @@ def grade(
                 failures[student] = " ".join(str(error).split())
     marks = marks_table(to, name)
     graded = marks["student"].isin(found.keys() - failures.keys())
-    whole = [column for column in marks if column not in points(source)]
-    return marks.loc[graded, [*whole, *points(source)]].reset_index(drop=True), failures
+    return marks[graded].reset_index(drop=True), failures
 
 
 def _grade_one(api: Any, name: str, student: str, path: Path, folder: Path, feedback: bool) -> None:
@@ -203,14 +202,16 @@ def _grade_one(api: Any, name: str, student: str, path: Path, folder: Path, feed
 
 
 def marks_table(folder: str | Path, name: str | None = None) -> pd.DataFrame:
-    """Read the marks from nbgrader's data base, by-hand marks with them, and write them to ``marks.csv``.
+    """Read the marks from nbgrader's data base, by-hand marks with them, and write them to files.
+
+    ``marks.csv`` has a row per student and assignment, ``marks_A1.csv`` also the points of each task of A1.
 
     Parameters
     ----------
     folder : str or Path
         What `grade` wrote to.
     name : str, optional
-        Return this assignment's marks only, with the points of each of its tasks; the file has all assignments.
+        Return this assignment's marks only, with the points of each of its tasks.
 
     Returns
     -------
@@ -237,13 +238,21 @@ def marks_table(folder: str | Path, name: str | None = None) -> pd.DataFrame:
                     "to_grade": sum(bool(grade.needs_manual_grade) for grade in grades),
                     "tasks": {grade.name: grade.score for grade in grades},
                 })  # fmt: skip
-    frame = pd.DataFrame(rows)
-    with replacing(folder / "marks.csv") as temporary:
-        frame.drop(columns="tasks").to_csv(temporary, index=False)
-    if name is None:
-        return frame.drop(columns="tasks")
-    frame = frame[frame["assignment"] == name].reset_index(drop=True)
-    return frame.join(pd.DataFrame(frame.pop("tasks").tolist()))
+    columns = ["assignment", "student", "score", "max_score", "by_tests", "by_hand", "to_grade", "tasks"]
+    frame = pd.DataFrame(rows, columns=columns)
+    whole = frame.drop(columns="tasks")
+    _write(whole, folder / "marks.csv")
+    by_task = {}
+    for assignment, part in frame.groupby("assignment"):
+        points_of = pd.DataFrame(part["tasks"].tolist(), index=part.index)
+        by_task[assignment] = part.drop(columns="tasks").join(points_of).reset_index(drop=True)
+        _write(by_task[assignment], folder / f"marks_{assignment}.csv")
+    return whole if name is None else by_task.get(name, whole.iloc[:0])
+
+
+def _write(frame: pd.DataFrame, path: Path) -> None:
+    with replacing(path) as temporary:
+        frame.to_csv(temporary, index=False)
 
 
 def _demand(result: dict, otherwise: str) -> None:

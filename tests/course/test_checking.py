@@ -53,4 +53,5 @@ def test_leaks_are_found():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list_assignments())
 def test_the_assignments_of_the_course(name):
-    assert checking.check(name, say=quiet) == []
+    """Two mistakes for every task; `make course` tries all of them."""
+    assert checking.check(name, say=quiet, most=2) == []

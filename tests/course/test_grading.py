@@ -53,6 +53,13 @@ def test_the_marks(round_of_three):
     assert list(failures) == ["dan"] and "is no notebook" in failures["dan"]
     written = pd.read_csv(folder / "out" / "marks.csv")
     pd.testing.assert_frame_equal(written, marks[list(written)], check_dtype=False)
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "out" / "marks_T1.csv"), marks, check_dtype=False)
+
+
+def test_a_class_in_which_no_file_can_be_read(round_of_three, tmp_path):
+    (tmp_path / "dan_T1.ipynb").write_text("{", encoding="utf-8")
+    marks, failures = grading.grade("T1", tmp_path, tmp_path / "out", round_of_three[1], progress=False)
+    assert len(marks) == 0 and list(failures) == ["dan"]
 
 
 def test_everyone_gets_feedback_that_says_what_failed(round_of_three):
