@@ -71,7 +71,7 @@ def _release(arguments: argparse.Namespace) -> int:
 def _grade(arguments: argparse.Namespace) -> int:
     marks, failures = grade(arguments.assignment, arguments.submissions, arguments.to)
     if len(marks):
-        print(marks.drop(columns="assignment").to_string(index=False))
+        print(marks[["student", "score", "max_score", "by_tests", "by_hand", "to_grade"]].to_string(index=False))
     for student, reason in failures.items():
         print(f"{student}: {reason}")
     folder = Path(arguments.to)
