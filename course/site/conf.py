@@ -24,7 +24,7 @@ author = copyright = "the dmsc authors"
 language = "en"
 root_doc = "course/site/index"
 include_patterns = [
-    *("course/site/*.md", "course/README.md", "course/solutions/*.md", "notebooks/README.md", "notebooks/*.ipynb"),
+    *("course/site/*.md", "course/*.md", "course/solutions/*.md", "notebooks/README.md", "notebooks/*.ipynb"),
     *("README.md", "results/README.md", "data/README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
 ]
 exclude_patterns = [
