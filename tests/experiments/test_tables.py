@@ -310,6 +310,7 @@ TABLES = [
     ("README.md", "", brief_table, ("papers",)),
     ("results/README.md", "papers", markdown_table, ("papers",)),
     ("results/README.md", "family", family_table, ("family",)),
+    ("results/README.md", "halves", family_table, ("halves",)),
     ("results/README.md", "pretraining", starts_table, ("pretraining",)),
     ("results/README.md", "starts", starts_table, ("what_does_the_work",)),
 ]
