@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 
 from ..checks import integer, square_matrix
 from ..metrics import clustering_accuracy, contingency
-from .style import GRAY, SMALL, colors, legend_beside, new_figure
+from .style import GRAY, SMALL, colors, legend_beside, new_figure, picture_frame
 
 __all__ = ["show_affinities", "show_coefficients", "show_contingency", "show_eigenvalues", "show_embedding"]
 
@@ -131,7 +131,8 @@ def _matrix_image(ax: Axes, M: np.ndarray, y: ArrayLike | None, title: str, **op
     image = ax.imshow(M, interpolation="nearest" if nearest else "auto", **options)
     fig: Any = ax.figure
     fig.colorbar(image, ax=ax, shrink=0.8, extend="max" if options["vmin"] == 0 else "both")
-    ax.set(title=title, xticks=[], yticks=[], xlabel="samples" if y is None else "samples, sorted by class")
+    ax.set(title=title, xlabel="samples" if y is None else "samples, sorted by class")
+    picture_frame(ax, True)  # the background may be white
     return fig
 
 

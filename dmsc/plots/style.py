@@ -97,6 +97,12 @@ def _shaded(color: Color, shade: float) -> Color:
     return tuple((1 - abs(shade)) * a + abs(shade) * b for a, b in zip(color, other, strict=True))  # type: ignore[return-value]
 
 
+def picture_frame(ax: Axes, visible: bool) -> None:
+    """Draw all four sides of a picture's frame or none, and no ticks: `use_style` would leave two sides."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(visible)
+
+
 def legend_beside(ax: Axes, *entries: list, **options: str) -> None:
     """Put the legend on the right of the axes, where it covers nothing."""
     ax.legend(*entries, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, **options)

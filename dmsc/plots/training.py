@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from ..checks import integer
 from ..data import Dataset
 from ..presets import BASELINES, METHODS
-from .style import MAX_HEIGHT, SUM, WIDTH, Color, colors, legend_beside, method_color, new_figure
+from .style import MAX_HEIGHT, SUM, WIDTH, Color, colors, legend_beside, method_color, new_figure, picture_frame
 
 __all__ = ["show_history", "show_reconstructions", "show_scores", "show_views"]
 
 SCORES = ("acc", "nmi", "ari", "purity")
+TITLES, TITLE_WIDTH = 0.35, 0.7  # inches above a grid of pictures, and of a column's title
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -111,11 +112,15 @@ def _picture_grid(
 ) -> Figure:
     """One row of pictures (or curves) for each view, one column for each sample."""
     limits = limits or [(X.min(), X.max()) for X in views]
-    height = min(MAX_HEIGHT, 0.5 + WIDTH / max(len(titles), 6) * len(views))
-    fig, axes = new_figure(len(views), len(titles), WIDTH, height)
+    shapes = [X.shape[-2] / X.shape[-1] if X.ndim == 4 else 1.0 for X in views]  # height by width
+    labels = 0.09 * max(map(len, names))  # inches on the left
+    side = min((WIDTH - labels) / max(len(titles), 6), (MAX_HEIGHT - TITLES) / sum(shapes))  # a picture's width
+    size = (labels + max(side, TITLE_WIDTH) * len(titles), TITLES + side * sum(shapes))
+    fig, axes = new_figure(len(views), len(titles), *size)
+    axes[0, 0].get_gridspec().set_height_ratios(shapes)
     for row, X, name, (low, high) in zip(axes, views, names, limits, strict=True):
         for ax, x in zip(row, X, strict=True):
-            ax.set(xticks=[], yticks=[])
+            picture_frame(ax, x.ndim == 1)
             if x.ndim == 1:
                 ax.plot(x, linewidth=0.6, color="0.2")
                 ax.set_ylim(low, high if high > low else low + 1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from bad_input import one_clear_error
 
 from dmsc import plots
 from dmsc.data.dataset import Dataset
+from dmsc.plots.style import MAX_HEIGHT, WIDTH
 
 
 def image_of(ax):
@@ -32,6 +34,31 @@ def test_views_show_the_same_samples_in_every_row():
         assert title == f"class {data.y[i]}"
         assert image_of(column[1]).shape == (6, 6, 3)
         np.testing.assert_array_equal(column[2].lines[0].get_ydata(), data.Xs[2][i])
+
+
+@pytest.mark.parametrize("shape", [(4, 8), (8, 8), (16, 4)])
+@pytest.mark.parametrize("n_views", [1, 2, 4])
+@pytest.mark.parametrize("n", [3, 8])
+def test_pictures_fill_the_grid_whatever_their_shape(shape, n_views, n):
+    X = np.random.default_rng(0).uniform(size=(20, 1, *shape))
+    names = [f"view {m}" for m in range(n_views)]
+    fig = plots.show_views(Dataset("small", [X] * n_views, view_names=names, n_clusters=3), n=n)
+    fig.draw_without_rendering()
+    assert fig.get_figwidth() <= WIDTH and fig.get_figheight() <= MAX_HEIGHT
+    boxes = [ax.get_window_extent().transformed(fig.dpi_scale_trans.inverted()) for ax in fig.axes]
+    if n_views > 1:
+        assert 0 <= boxes[0].y0 - boxes[n].y1 < 0.25, "inches between two rows"
+    if shape != (16, 4):  # whose titles are wider than they
+        assert 0 <= boxes[1].x0 - boxes[0].x1 < 0.25, "inches between two columns"
+
+
+def test_pictures_have_no_frame_and_curves_have_one():
+    with plt.rc_context():
+        plots.use_style()
+        axes = np.array(plots.show_views(dataset(), n=2).axes).reshape(3, 2)
+        (matrix, *_) = plots.show_coefficients(np.eye(5)).axes
+    framed = [{side.get_visible() for side in ax.spines.values()} for ax in [*axes[:, 0], matrix]]
+    assert framed == [{False}, {False}, {True}, {True}]
 
 
 def test_views_without_labels_and_more_than_there_are():
