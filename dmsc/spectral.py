@@ -203,7 +203,7 @@ def threshold_coefficients(C: ArrayLike | torch.Tensor, ratio: float) -> Matrix:
 
 
 def threshold_by_sorting(C: torch.Tensor, ratio: float) -> torch.Tensor:
-    """Keep the largest entries of every column, written as it is defined; `dmsc.fast_threshold` is its fast twin."""
+    """Keep the largest entries of every column, as it is defined; `dmsc.fast_threshold` is its fast twin."""
     size = C.abs().double()
     largest_first, order = size.sort(dim=0, descending=True, stable=True)
     line = ratio * largest_first.sum(dim=0)  # (N,), one per column

@@ -16,7 +16,7 @@ from .style import GRAY, MAX_HEIGHT, SMALL, TINY, colors, new_figure
 
 __all__ = ["encoder_graph", "show_encoder"]
 
-BOX_WIDTH, BOX_HEIGHT, RADIUS, CIRCLE = 0.76, 0.62, 0.25, 42  # columns and rows are 1 apart; CIRCLE in points
+BOX_WIDTH, BOX_HEIGHT, RADIUS, CIRCLE = 0.76, 0.62, 0.27, 46  # columns and rows are 1 apart; CIRCLE in points
 
 
 class Node(NamedTuple):

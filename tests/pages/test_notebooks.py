@@ -164,6 +164,27 @@ def test_links_lead_somewhere(notebook):
             assert (FOLDER / target.split("#")[0]).exists(), target
 
 
+LIST_ITEM = re.compile(r"\s*(\d+[.)]|[-+*])\s")
+
+
+def accidental_lists(text):
+    """Yield lines of running text that Markdown takes for the item of a list, such as "1. So the", wrapped badly."""
+    before = ""
+    for line in re.sub(r"^```.*?^```", "", text, flags=re.M | re.S).split("\n"):
+        running = before.strip() and not before.startswith(("#", " ")) and not LIST_ITEM.match(before)
+        if running and re.match(r" {0,3}(1[.)]|[-+*])\s", line):
+            yield f"{before} / {line}"
+        before = line
+
+
+def test_no_line_becomes_a_list_by_accident(notebook):
+    assert list(accidental_lists("Has length\n1. The shares"))
+    assert not list(accidental_lists("Steps:\n\n1. one\n2. two\n   more\n3. three\n\n```\na\n1. b\n```"))
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            assert not list(accidental_lists(cell["source"]))
+
+
 def test_teaching_text_equations_and_pictures(notebook):
     outputs = [output for cell in code_cells(notebook) for output in cell["outputs"]]
     assert any("image/png" in output.get("data", {}) for output in outputs), "no picture"
