@@ -40,19 +40,19 @@ def show_epochs(record: dict) -> Figure:
 
 def show_roofline(works: Mapping[str, tuple[float, float | None]], gflop_per_s: float, gbyte_per_s: float) -> Figure:
     """Draw the two roofs of a machine, and operations (FLOP per byte, GFLOP/s or None if unmeasured) below them."""
-    fig, axes = new_figure(1, 1, height=3.2)
+    fig, axes = new_figure(1, 1, height=3.5)
     ax = axes[0, 0]
     intensity = np.geomspace(0.05, 5000, 200)  # FLOP per byte
     ax.loglog(intensity, np.minimum(gflop_per_s, gbyte_per_s * intensity), color="black")
-    note = {"xytext": (0, 4), "textcoords": "offset points", "fontsize": SMALL}
-    ax.annotate(f"{gflop_per_s:.0f} GFLOP/s", (400, gflop_per_s), **note)
+    note = {"xytext": (0, 6), "textcoords": "offset points", "fontsize": SMALL, "ha": "right"}
+    ax.annotate(f"{gflop_per_s:.0f} GFLOP/s", (intensity[-1], gflop_per_s), **note)  # right of what is drawn
     for color, (name, (place, reached)) in zip(colors(len(works)), works.items(), strict=True):
         roof = min(gflop_per_s, gbyte_per_s * place)
         height, marker = (roof, "v") if reached is None else (reached, "o")
         ax.loglog([place], [height], marker, color=color, label=name)
         ax.axvline(place, color=color, linewidth=0.6, linestyle=":")
     ax.set(xlabel="FLOP per byte of memory traffic", ylabel="GFLOP/s", ylim=(None, 2.5 * gflop_per_s))
-    ax.legend(fontsize=SMALL, loc="lower right")
+    ax.legend(fontsize=SMALL, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
     return fig
 
 
