@@ -9,7 +9,8 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -173,8 +174,7 @@ def grade(
     api = open_course(to)
     _release(api, name, source, None, to)
     failures = {}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="nbgrader")  # on how it uses its data base
+    with _without_warnings():
         for student, path in tqdm(found.items(), desc=name, disable=None if progress else True, leave=False):
             try:
                 _grade_one(api, name, student, path, to, feedback)
@@ -183,6 +183,22 @@ def grade(
     marks = marks_table(to, name)
     graded = marks["student"].isin(found.keys() - failures.keys())
     return marks[graded].reset_index(drop=True), failures
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Silence warnings here and in the kernels: nbgrader takes all points away where a test writes to stderr."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="nbgrader")  # on how it uses its data base
+            yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def _grade_one(api: Any, name: str, student: str, path: Path, folder: Path, feedback: bool) -> None:

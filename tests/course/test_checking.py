@@ -8,7 +8,7 @@ import pytest
 from tiny_assignment import DOUBLE, HALF_TEST, WRONG, tiny_source, write_course
 
 from dmsc.course import checking
-from dmsc.course.assignments import list_assignments
+from dmsc.course.assignments import answered, list_assignments
 
 needs_nbgrader = pytest.mark.skipif(importlib.util.find_spec("nbgrader") is None, reason="needs nbgrader: make course")
 
@@ -47,6 +47,21 @@ def test_leaks_are_found():
         f"the release shows the answer or the hidden tests of {name}"
         for name in ("double", "double_test", "half", "half_test", "why")
     ]
+
+
+def test_a_listing_that_is_to_be_mended_is_no_leak_but_the_mended_one_is():
+    listing = "def double(x):\n    y = int(x)  # the defect\n    return 2 * y  # right"
+    mended = DOUBLE.replace("return 2 * x  # the model answer", "y = float(x)  # not cut\n    return 2 * y  # right")
+    source, shown = (tiny_source(between=text, double=mended) for text in (listing, mended.replace("###", "#")))
+    names = [fault.split(":")[0].rpartition(" ")[2] for fault in checking.leaks(source, released(source))]
+    assert "double" not in names
+    names = [fault.split(":")[0].rpartition(" ")[2] for fault in checking.leaks(shown, released(shown))]
+    assert "double" in names
+
+
+def released(source):
+    """Return the assignment with its answer to the first task taken out."""
+    return answered(source, {"double": "def double(x):\n    raise NotImplementedError()"})
 
 
 @needs_nbgrader

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 
 import nbformat
 import pandas as pd
@@ -92,6 +93,17 @@ def test_tests_that_a_student_deleted_or_eased_count_all_the_same(round_of_three
     assert not failures
     assert marks["double_test"].tolist() == [0.0, 0.0]
     assert marks["half_test"].tolist() == [2.0, 2.0]
+
+
+def test_an_answer_that_warns_keeps_its_points(round_of_three, tmp_path):
+    """nbgrader gives none where a test has written to stderr."""
+    warning = "import warnings\n\n\ndef double(x):\n    warnings.warn('close to zero')\n    return 2 * x"
+    (tmp_path / "in" / "gus").mkdir(parents=True)
+    nbformat.write(answered(round_of_three[2], {"double": warning}), tmp_path / "in" / "gus" / "T1.ipynb")
+    before = os.environ.get("PYTHONWARNINGS")
+    marks, _ = grading.grade("T1", tmp_path / "in", tmp_path / "out", round_of_three[1], False, progress=False)
+    assert marks["double_test"].tolist() == [3.0]
+    assert os.environ.get("PYTHONWARNINGS") == before
 
 
 def test_a_release_replaces_nobodys_work(round_of_three, tmp_path):
