@@ -51,7 +51,7 @@ def test_leaks_are_found():
 
 def test_a_listing_that_is_to_be_mended_is_no_leak_but_the_mended_one_is():
     listing = "def double(x):\n    y = int(x)  # the defect\n    return 2 * y  # right"
-    right = "y = float(x)  # not cut\n    return 2 * y  # what is right"
+    right = "y = float(x)  # not cut\n    return 2 * y  # right"
     mended = DOUBLE.replace("return 2 * x  # the model answer", right)
     source, shown = (tiny_source(between=text, double=mended) for text in (listing, mended.replace("###", "#")))
     names = [fault.split(":")[0].rpartition(" ")[2] for fault in checking.leaks(source, released(source))]
