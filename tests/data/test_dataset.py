@@ -175,7 +175,8 @@ def test_list_datasets():
     described = list_datasets()
     assert set(described) == {
         "digits", "digits_halves", "synthetic", "orl", "coil20", "coil20_edges", "coil100", "eyaleb",
-        "eyaleb_components", "eyb_fc", "mnist_usps", "mnist_usps_32", "hw2sources", "mnist_edges", "fashion_edges", "bdgp",
+        "eyaleb_components", "eyb_fc", "mnist_usps", "mnist_usps_32", "hw2sources", "mnist_edges",
+        "fashion_edges", "bdgp",
     }  # fmt: skip
     assert all(text.endswith(".") and len(text) < 110 for text in described.values())
 
