@@ -13,24 +13,26 @@ import yaml
 from ..methods import closest
 from ..paths import ROOT
 
-__all__ = ["COURSE", "answered", "list_assignments", "points", "read_source", "tasks", "with_seed", "wrong_answers"]
+__all__ = [
+    "COURSE", "TEST", "answered", "list_assignments", "points", "read_source", "tasks", "with_seed", "wrong_answers",
+]  # fmt: skip
 
 COURSE = ROOT / "course"
-TEST = "_test"  # the task "gram" is graded by the cell "gram_test"
+TEST = "_test"  # what graded cells of tests end in: the task "gram" is graded by "gram_test"
 SEED = re.compile(r"^seed = \d+", re.MULTILINE)
 
 Notebook = Any  # nbformat's NotebookNode, which is a dict
 
 
 def list_assignments(course: Path = COURSE) -> list[str]:
-    """Return the names of the assignments, those with a number first."""
+    """Return the names of the assignments, in the order of the alphabet."""
     names = [path.stem for path in (course / "source").glob("*/*.ipynb") if path.stem == path.parent.name]
     if not names:
         raise ValueError(f"no assignments in {course / 'source'}: they come with a clone of the repository")
     return sorted(names)
 
 
-def source_path(name: str, course: Path = COURSE) -> Path:
+def _source_path(name: str, course: Path = COURSE) -> Path:
     """Return the file of an assignment; an unknown name is a ValueError that lists the names there are."""
     names = list_assignments(course)
     if name not in names:
@@ -42,7 +44,7 @@ def read_source(name: str, course: Path = COURSE) -> Notebook:
     """Read an assignment with all of its answers and tests."""
     import nbformat
 
-    return nbformat.read(source_path(name, course), as_version=4)
+    return nbformat.read(_source_path(name, course), as_version=4)
 
 
 def tasks(notebook: Notebook) -> list[str]:
@@ -93,7 +95,7 @@ def with_seed(notebook: Notebook, seed: int) -> Notebook:
 
 def wrong_answers(name: str, course: Path = COURSE) -> dict[str, list[dict[str, str]]]:
     """Return the planted wrong answers of each coded task: what was mistaken, and the code of the cell."""
-    source_path(name, course)
+    _source_path(name, course)
     path = course / "wrong_answers" / f"{name}.yaml"
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from .assignments import COURSE, Notebook, answered, points, read_source, tasks, wrong_answers
+from .assignments import COURSE, TEST, Notebook, answered, points, read_source, tasks, wrong_answers
 from .grading import grade, release
 
 __all__ = ["check", "leaks"]
 
-SECONDS = 120  # that a release may take
+SECONDS = 120  # that grading a submission may take, on average
 REGION = re.compile(r"### BEGIN (?:SOLUTION|HIDDEN TESTS)\n(.*?)### END (?:SOLUTION|HIDDEN TESTS)", re.DOTALL)
 
 
@@ -64,7 +64,7 @@ def check(name: str, course: Path = COURSE, say: Callable[[str], None] = print, 
         faults += _compare(marks.set_index("student"), expected, points(source), say)
         faults += _broken_cells(name, Path(folder) / "graded", expected, set(tasks(source)))
     if seconds > SECONDS:
-        faults.append(f"a submission took {seconds:.0f} s, more than {SECONDS}")
+        faults.append(f"submissions took {seconds:.0f} s each on average, more than {SECONDS}")
     say(f"{name}: {len(expected)} submissions, {seconds:.0f} s each; {len(faults) or 'no'} faults")
     return faults
 
@@ -110,13 +110,13 @@ def _compare(
 ) -> list[str]:
     """Return where marks by tests differ from what they should be."""
     faults = []
-    by_tests = [name for name in worth if name.endswith("_test")]
+    by_tests = [name for name in worth if name.endswith(TEST)]
     for student, lost in expected.items():
         if student not in marks.index:
             continue
         row = marks.loc[student]
         for test in by_tests:
-            should = 0.0 if test.removesuffix("_test") in lost else worth[test]
+            should = 0.0 if test.removesuffix(TEST) in lost else worth[test]
             if row[test] != should:
                 faults.append(f"{student}: {test} gave {row[test]:g} of {worth[test]:g} points, should be {should:g}")
         say(f"  {student:<12} {row['by_tests']:g} of {sum(worth[test] for test in by_tests):g} points by tests")
@@ -133,7 +133,7 @@ def _broken_cells(name: str, folder: Path, expected: dict[str, set[str]], names:
         path = folder / "autograded" / student / name / f"{name}.ipynb"
         for k, cell in enumerate(_read(path).cells if path.exists() else []):
             errors = [output for output in cell.get("outputs", []) if output["output_type"] == "error"]
-            own = cell["metadata"].get("nbgrader", {}).get("grade_id", "").removesuffix("_test")
+            own = cell["metadata"].get("nbgrader", {}).get("grade_id", "").removesuffix(TEST)
             if errors and own not in names:
                 faults.append(f"{student}: cell {k} fails with the answers: {errors[0]['ename']}")
     return faults

@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from ..checks import integer
-from .assignments import list_assignments, points, read_source
+from .assignments import TEST, list_assignments, points, read_source
 from .checking import check
 from .grading import grade, marks_table, release
 
@@ -56,7 +56,7 @@ def _list(_: argparse.Namespace) -> int:
     for name in list_assignments():
         source = read_source(name)
         worth = points(source)
-        by_tests = sum(value for cell, value in worth.items() if cell.endswith("_test"))
+        by_tests = sum(value for cell, value in worth.items() if cell.endswith(TEST))
         title = source.cells[0].source.splitlines()[0].lstrip("# ")
         print(f"{name:<6} {by_tests:3g} points by tests, {sum(worth.values()) - by_tests:2g} by hand   {title}")
     return 0

@@ -17,16 +17,18 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from ..paths import replacing
+from ..paths import replacing, write_text
 from .assignments import COURSE, Notebook, list_assignments, read_source, with_seed
 
 __all__ = ["find_submissions", "grade", "marks_table", "open_course", "release"]
 
 CELL_SECONDS = 60  # a cell of a submission that runs longer is interrupted, and the next one begins
-CONFIG = f"""# For nbgrader, and for its form grader in JupyterLab, started in this folder.
+CONFIG_FILE = "nbgrader_config.py"
+CONFIG = f"""# For nbgrader, and for its form grader in JupyterLab, started here. What you change is kept.
 c = get_config()  # noqa: F821
 c.CourseDirectory.course_id = "dmsc"
 c.Execute.timeout = {CELL_SECONDS}
+c.Execute.extra_arguments = ["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"]
 c.OverwriteCells.add_missing_cells = True  # deleted tests come back
 """
 
@@ -36,21 +38,15 @@ def open_course(folder: Path) -> Any:
     if importlib.util.find_spec("nbgrader") is None:
         raise ModuleNotFoundError('grading needs nbgrader, not installed: make course, or pip install -e ".[course]"')
     from nbgrader.apps import NbGraderAPI
-    from traitlets.config import Config
+    from traitlets.config import PyFileConfigLoader
 
     tools = str(Path(sys.executable).parent)  # nbgrader calls alembic by name
     if tools not in os.environ.get("PATH", "").split(os.pathsep):
         os.environ["PATH"] = os.pathsep.join([tools, os.environ.get("PATH", "")])
-    folder.mkdir(parents=True, exist_ok=True)
-    config = folder / "nbgrader_config.py"
-    if not config.exists():
-        config.write_text(CONFIG, encoding="utf-8")
-    settings = Config()
+    if not (folder / CONFIG_FILE).exists():
+        write_text(folder / CONFIG_FILE, CONFIG)
+    settings = PyFileConfigLoader(CONFIG_FILE, path=str(folder)).load_config()
     settings.CourseDirectory.root = str(folder.resolve())
-    settings.CourseDirectory.course_id = "dmsc"
-    settings.Execute.timeout = CELL_SECONDS
-    settings.OverwriteCells.add_missing_cells = True
-    settings.Execute.extra_arguments = ["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"]
     settings.NbGrader.logfile = ""
     return NbGraderAPI(config=settings)
 

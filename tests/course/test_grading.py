@@ -106,6 +106,26 @@ def test_an_answer_that_warns_keeps_its_points(round_of_three, tmp_path):
     assert os.environ.get("PYTHONWARNINGS") == before
 
 
+def test_a_variant_is_graded_by_the_same_tests_and_a_name_may_be_any(round_of_three, tmp_path):
+    course = round_of_three[1]
+    (path,) = grading.release(["T1"], tmp_path / "variant", seed=3, course=course)
+    variant = answered(nbformat.read(path, as_version=4), {"double": DOUBLE, "half": HALF})
+    name = "Zoë O'Neil-Lee"
+    (tmp_path / "in" / name).mkdir(parents=True)
+    nbformat.write(variant, tmp_path / "in" / name / "T1.ipynb")
+    marks, failures = grading.grade("T1", tmp_path / "in", tmp_path / "out", course, progress=False)
+    assert not failures and marks["student"].tolist() == [name]
+    assert marks["by_tests"].tolist() == [5.0]
+    graded = nbformat.read(tmp_path / "out" / "autograded" / name / "T1" / "T1.ipynb", as_version=4)
+    printed = next(cell.outputs[0].text for cell in graded.cells if cell.source == "print(seed)")
+    assert printed == "3\n"
+
+
+def test_settings_of_a_teacher_are_kept(tmp_path):
+    (tmp_path / "nbgrader_config.py").write_text("c = get_config()\nc.Execute.timeout = 7\n", encoding="utf-8")
+    assert grading.open_course(tmp_path).config.Execute.timeout == 7
+
+
 def test_a_release_replaces_nobodys_work(round_of_three, tmp_path):
     course = round_of_three[1]
     (path,) = grading.release([], tmp_path, course=course)
