@@ -39,9 +39,9 @@ STYLE = {
 PLACE_COLORS = {"none": 0, "early": 1, "intermediate": 2, "late": 4, "affinity": 3}
 #: Of methods that share a place, and of baselines: (color, shade).
 METHOD_COLORS = {
-    "dsc-l1": (9, 0.0), "listing": (6, 0.0), "cmsc-dcca": (5, 0.0),
-    "ridge": (7, -0.4), "ridge-stopped": (7, 0.4), "local": (7, 0.0), "ssc": (8, -0.3), "ssc-omp": (8, 0.3),
-    "lrr": (9, -0.5), "kmeans": (5, 0.5), "spectral": (6, 0.4),
+    "dsc-l1": (9, 0.0), "listing": (6, -0.5), "cmsc-dcca": (5, -0.4),
+    "ridge": (7, -0.4), "ridge-stopped": (7, 0.3), "local": (7, 0.0), "ssc": (8, -0.5), "ssc-omp": (8, -0.2),
+    "lrr": (9, -0.5), "kmeans": (5, 0.2), "spectral": (6, -0.2),
 }  # fmt: skip
 FUNCTION_SHADES = {"sum": 0.0, "max": 0.45, "concat": -0.35}
 

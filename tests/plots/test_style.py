@@ -31,6 +31,14 @@ def test_every_method_has_a_color_of_its_own():
         assert low == pytest.approx(middle / 2) and high == pytest.approx((middle + 1) / 2)
 
 
+@pytest.mark.parametrize("name", [*METHODS, *BASELINES])
+def test_a_methods_color_is_seen_on_white(name):
+    """Contrast by the formula of WCAG 2: 1 is white on white."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in style.method_color(name)]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    assert 1.05 / (luminance + 0.05) > 1.6
+
+
 def test_an_unknown_method_has_no_color():
     one_clear_error(lambda: style.method_color("afinity"), ValueError, ("'afinity'", "'affinity'"))
 
