@@ -1,18 +1,27 @@
-"""Checkpoints of both training steps (the listing's AE1 and AE2): everything that the next epoch depends on."""
+"""Checkpoints of both training steps (the listing's AE1 and AE2): everything that the next epoch depends on.
+
+One process writes a file; several write a folder beside it (`dmsc.sharded_checkpoints`). Any number of processes goes on from
+either.
+"""
 
 from __future__ import annotations
 
 import pickle
+import shutil
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from .paths import replacing
+from .sharded_checkpoints import COEFFICIENTS, latest_parts, parts_folder, read_parts, write_parts
+from .sharding import Shard
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
+__all__ = ["is_saved", "load_checkpoint", "save_checkpoint"]
 
 FORMAT = 1
+#: What reading a damaged file may raise, beside OSError.
+DAMAGED = (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, AttributeError, ValueError)
 
 
 def save_checkpoint(
@@ -25,8 +34,9 @@ def save_checkpoint(
     history: dict[str, list[float]],
     config: dict,
     generator: torch.Generator | None = None,
+    shard: Shard | None = None,
 ) -> None:
-    """Write a checkpoint; the file appears whole or not at all.
+    """Write a checkpoint; the file appears whole or not at all, and takes the place of several processes' folder.
 
     Parameters
     ----------
@@ -44,6 +54,8 @@ def save_checkpoint(
         Plain values; a checkpoint only goes on under the configuration that it was written with.
     generator : torch.Generator, optional
         The order of mini-batches.
+    shard : Shard, optional
+        The rows of C that this process holds, where several save together.
 
     Raises
     ------
@@ -63,11 +75,22 @@ def save_checkpoint(
         "rng": rng,
         "config": config,
     }
+    if shard is not None and shard.processes > 1:
+        write_parts(path, content, model, optimizer, shard)
+        if shard.rank == 0:
+            Path(path).unlink(missing_ok=True)
+        return
     with replacing(path) as temporary:
         try:
             torch.save(content, temporary)
         except RuntimeError:  # PyTorch's word for anything that goes wrong with a file
             raise OSError(f"{path} could not be written: is the disk full?") from None
+    shutil.rmtree(parts_folder(path), ignore_errors=True)
+
+
+def is_saved(path: str | Path) -> bool:
+    """Return whether there is a checkpoint at a path, of one process or of several."""
+    return Path(path).exists() or latest_parts(path) is not None
 
 
 def load_checkpoint(
@@ -78,6 +101,7 @@ def load_checkpoint(
     optimizer: torch.optim.Optimizer,
     config: dict,
     generator: torch.Generator | None = None,
+    shard: Shard | None = None,
 ) -> tuple[int, dict[str, list[float]]]:
     """Restore a checkpoint in place.
 
@@ -95,9 +119,9 @@ def load_checkpoint(
         Nothing has been changed then.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = _read(path, model, optimizer, shard or Shard(0, 0, 1))
         found = (content["format"], content["step"])
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, OSError) as error:
+    except (*DAMAGED, OSError) as error:
         raise ValueError(
             f"{path} is not a readable checkpoint ({type(error).__name__}): remove it to start anew"
         ) from None
@@ -115,3 +139,21 @@ def load_checkpoint(
     if generator is not None:
         generator.set_state(content["rng"]["batches"])
     return content["epoch"], content["history"]
+
+
+def _read(path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer, shard: Shard) -> dict:
+    """Return what was saved, of C and its moments this process' rows."""
+    parts = latest_parts(path)
+    if parts is not None and not Path(path).exists():
+        return read_parts(parts, model, optimizer, shard)
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if shard.processes > 1:
+        content["model"] = dict(content["model"])
+        owners = [(content["model"], COEFFICIENTS)]
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        for i, own in content["optimizer"]["state"].items():
+            if parameters[i] is model.get_parameter(COEFFICIENTS):
+                owners += [(own, name) for name, T in own.items() if T.ndim]
+        for owner, name in owners:
+            owner[name] = owner[name][shard.rows].clone()
+    return content

@@ -26,6 +26,7 @@ from .checks import one_of
 from .correlation import Correlation, correlation_deficit
 from .model import SubspaceNetwork
 from .self_expression import coefficients_norm, express
+from .sharding import Shard
 
 __all__ = [
     "LossWeights", "finetuning_terms", "mean_squared_length", "repeat_last", "view_weights", "weighted_squared_error",
@@ -103,10 +104,14 @@ def repeat_last(weights: Sequence[float], count: int) -> list[float]:
     return [*weights, *[weights[-1]] * (count - len(weights))]
 
 
-def mean_squared_length(T: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+def mean_squared_length(
+    T: torch.Tensor, mask: torch.Tensor | None = None, shard: Shard | None = None
+) -> torch.Tensor:
     """Return ‖T‖²_F / N over the samples that have the view (the others' rows are 0), or 1e-12 if T is nothing."""
-    n_samples = len(T) if mask is None else mask.sum()
-    return (T.square().sum() / n_samples).clamp(min=1e-12)
+    square, n_samples = T.square().sum(), T.new_tensor(len(T)) if mask is None else mask.sum()
+    if shard is not None:
+        square, n_samples = shard.total(square), shard.total(n_samples)
+    return (square / n_samples).clamp(min=1e-12)
 
 
 def weighted_squared_error(
@@ -115,15 +120,16 @@ def weighted_squared_error(
     weights: Sequence[float],
     masks: Sequence[torch.Tensor] | None = None,
     relative: bool = False,
+    shard: Shard | None = None,
 ) -> torch.Tensor:
     """Return sum_m w_m ||target_m - output_m||_F^2 over samples that have view m; the last weight repeats.
 
-    If ``relative``, each is divided by the target's `mean_squared_length`.
+    If ``relative``, each is divided by the target's `mean_squared_length`, over the samples of all processes.
     """
     weights = repeat_last(weights, len(targets))
     if relative:
         known: Sequence[torch.Tensor | None] = [None] * len(targets) if masks is None else masks
-        sizes = map(mean_squared_length, targets, known)
+        sizes = [mean_squared_length(T, mask, shard) for T, mask in zip(targets, known, strict=True)]
         weights = [w / size for w, size in zip(weights, sizes, strict=True)]  # type: ignore[misc]
     if masks is not None:
         targets, outputs = ([T[mask] for T, mask in zip(Ts, masks, strict=True)] for Ts in (targets, outputs))
@@ -162,19 +168,22 @@ def finetuning_terms(
     Returns
     -------
     dict of scalar tensors
-        ``reconstruction``, ``regularization``, ``self_expression``, and with ``correlation`` a term of that name.
+        ``reconstruction``, ``regularization``, ``self_expression``, and with ``correlation`` a term of that name. Of
+        several processes each has the terms of its own samples; the sums over all of them are the loss.
     """
+    shard, has = model.shard, model.latent_masks(masks)
     Zs = [Z.to(Xs[0].dtype) for Z in model.encode(Xs, masks)]  # (N, d) each; sums in full precision
     C = model.self_expression.matrix() if solve is None else solve(Zs)  # (N, N)
-    Zs_hat = express(C, Zs)  # C Z
+    Zs_hat = express(C, shard.gather_all(Zs))  # C Z
     Xs_hat = model.decode(Zs_hat)
-    residual = weighted_squared_error(Zs, Zs_hat, weights.self_expression, model.latent_masks(masks), weights.relative)
+    residual = weighted_squared_error(Zs, Zs_hat, weights.self_expression, has, weights.relative, shard)
     terms = {
-        "reconstruction": weighted_squared_error(Xs, Xs_hat, weights.reconstruction, masks, weights.relative),
+        "reconstruction": weighted_squared_error(Xs, Xs_hat, weights.reconstruction, masks, weights.relative, shard),
         "regularization": weights.lambda_regularization * coefficients_norm(C, weights.norm),
         "self_expression": weights.lambda_self_expression * residual,
     }
     if correlation is not None:
-        deficit = correlation_deficit(model.project(Zs), correlation, masks)
-        terms["correlation"] = correlation.lambda_correlation * deficit
+        known = None if masks is None else [shard.gather(mask) for mask in masks]
+        deficit = correlation_deficit(shard.gather_all(model.project(Zs)), correlation, known)  # of all samples
+        terms["correlation"] = correlation.lambda_correlation * deficit / shard.processes
     return terms

@@ -31,6 +31,7 @@ from .correlation import Correlation
 from .fusion import FusionEncoder, Merge
 from .networks import Architecture, build_decoder, build_encoder, latent_shape
 from .self_expression import SelfExpression, express
+from .sharding import Shard
 
 __all__ = ["SubspaceNetwork"]
 
@@ -59,6 +60,8 @@ class SubspaceNetwork(nn.Module):
         See `dmsc.SelfExpression`.
     chunk_size : int, optional
         Encode and decode this many samples at a time; None for all at once. `place` sets what suits a device.
+    shard : Shard, optional
+        The samples that this process holds, of those of several processes; by default all.
 
     References
     ----------
@@ -77,6 +80,7 @@ class SubspaceNetwork(nn.Module):
         coefficients_init: float = 1e-4,
         zero_diagonal: bool = False,
         chunk_size: int | None = None,
+        shard: Shard | None = None,
     ):
         super().__init__()
         if plan:
@@ -88,7 +92,7 @@ class SubspaceNetwork(nn.Module):
         self.joint = bool(plan)
         if plan and correlation is not None:
             raise ValueError("correlation is between the latents of several encoders: a plan leaves one")
-        self.self_expression = SelfExpression(n_samples, coefficients_init, zero_diagonal)
+        self.self_expression = SelfExpression(n_samples, coefficients_init, zero_diagonal, shard)
         self.projections = nn.ModuleList()
         if correlation is not None:
             width = correlation.projection_dim
@@ -121,8 +125,13 @@ class SubspaceNetwork(nn.Module):
     ) -> tuple[list[torch.Tensor], list[torch.Tensor], list[torch.Tensor]]:
         """Return ``(Zs, Zs_hat, Xs_hat)``: latents, self-expressed latents, reconstructions from the latter."""
         Zs = self.encode(Xs, masks)
-        Zs_hat = express(self.self_expression.matrix(), Zs)  # C Z
+        Zs_hat = express(self.self_expression.matrix(), self.shard.gather_all(Zs))  # C Z
         return Zs, Zs_hat, self.decode(Zs_hat)
+
+    @property
+    def shard(self) -> Shard:
+        """The samples that this process holds."""
+        return self.self_expression.shard
 
     @property
     def n_latents(self) -> int:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from .checks import check_masks, integer, one_of, positive_number
+from .sharding import Shard
 
 __all__ = [
     "LOCAL_RIDGE",
@@ -51,6 +52,8 @@ class SelfExpression(nn.Module):
         Initial value of every coefficient (the authors use 0, 1e-8 or 1e-4).
     zero_diagonal : bool
         Work with C - diag(C), so that no sample explains itself (the listing, and DSC-Net-L1).
+    shard : Shard, optional
+        Which rows of C are held, where several processes share it: all (N, N) below is (n, N) then. By default all.
 
     Attributes
     ----------
@@ -64,10 +67,13 @@ class SelfExpression(nn.Module):
 
     support: torch.Tensor | None
 
-    def __init__(self, n_samples: int, init: float = 1e-4, zero_diagonal: bool = False):
+    def __init__(
+        self, n_samples: int, init: float = 1e-4, zero_diagonal: bool = False, shard: Shard | None = None
+    ):
         super().__init__()
         n_samples = integer("n_samples", n_samples, 1)
-        self.weight = nn.Parameter(torch.full((n_samples, n_samples), float(init)))
+        self.shard = Shard(n_samples, 0, 1) if shard is None else shard
+        self.weight = nn.Parameter(torch.full((self.shard.n_rows, n_samples), float(init)))
         self.zero_diagonal = zero_diagonal
         self.register_buffer("support", None, persistent=False)
 
@@ -79,7 +85,10 @@ class SelfExpression(nn.Module):
     def matrix(self) -> torch.Tensor:
         """Return C (N, N) as a function of the parameter; where it is to be 0, it gets no gradient either."""
         C = self.weight if self.support is None else self.weight * self.support
-        return C.clone().fill_diagonal_(0) if self.zero_diagonal else C
+        if self.zero_diagonal:
+            C = C.clone()
+            C.diagonal(self.shard.rows.start).zero_()  # row i of this process is sample start + i
+        return C
 
     def forward(self, Z: torch.Tensor) -> torch.Tensor:
         """Return C Z for latents Z (N, d)."""

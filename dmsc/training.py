@@ -14,13 +14,14 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from .checkpoints import load_checkpoint, save_checkpoint
+from .checkpoints import is_saved, load_checkpoint, save_checkpoint
 from .checks import check_masks, integer, one_of, positive_number
 from .correlation import Correlation
 from .devices import precision as computing_in
 from .losses import LossWeights, finetuning_terms, weighted_squared_error
 from .model import SubspaceNetwork
 from .self_expression import express
+from .sharding import Shard
 
 __all__ = [
     "SCHEDULES", "WAYS", "batches", "check_samples", "check_views", "finetune", "make_optimizer", "pretrain",
@@ -97,9 +98,9 @@ def pretrain(
     Ji et al., NIPS 2017, section 3.3.
     """
     n_samples = check_views(model, Xs, masks)
-    C, trained = model.self_expression.weight, model.autoencoder_parameters()
+    C, trained, shard = model.self_expression.weight, model.autoencoder_parameters(), model.shard
     if one_of("through", through, WAYS) == "coefficients":
-        if batch_size is not None and batch_size < n_samples:
+        if batch_size is not None and batch_size < shard.n_samples:
             raise ValueError(f"through='coefficients' needs all samples in one batch, not batch_size={batch_size}")
         check_samples(C, n_samples)
         start = C.detach().clone()
@@ -108,22 +109,23 @@ def pretrain(
 
     def reconstruct(batch: list[torch.Tensor], has: list[torch.Tensor] | None) -> list[torch.Tensor]:
         Zs = model.encode(batch, has)
-        return model.decode(Zs if through == "latents" else express(C, Zs))
+        return model.decode(Zs if through == "latents" else express(C, shard.gather_all(Zs)))
 
     enough = -math.inf
     if tolerance is not None:
         tolerance = positive_number("tolerance", tolerance)
         zeros = [torch.zeros_like(X) for X in Xs]
-        enough = tolerance * float(weighted_squared_error(Xs, zeros, weights, masks))
+        enough = tolerance * float(shard.total(weighted_squared_error(Xs, zeros, weights, masks)))
     order = torch.Generator().manual_seed(seed)
 
     def epoch_step() -> dict[str, torch.Tensor]:
         total = Xs[0].new_zeros(())
-        for rows in batches(n_samples, batch_size, order, Xs[0].device):
+        for rows in batches(n_samples, batch_size, order, Xs[0].device, shard):
             batch, has = [X[rows] for X in Xs], None if masks is None else [mask[rows] for mask in masks]
             optimizer.zero_grad()
             loss = weighted_squared_error(batch, reconstruct(batch, has), weights, has)
             loss.backward()
+            shard.sum_gradients(model.autoencoder_parameters())
             optimizer.step()
             total += loss.detach()
         return {"loss": total}
@@ -219,6 +221,7 @@ def finetune(
         smooth = {name: term for name, term in terms.items() if weights.norm == 2 or name != "regularization"}
         loss: torch.Tensor = sum(smooth.values())  # type: ignore[assignment]
         loss.backward()
+        model.shard.sum_gradients(p for p in trained if p is not C)
         optimizer.step()
         if weights.norm == 1:
             shrink(C, optimizer, weights.lambda_regularization)
@@ -281,13 +284,25 @@ def schedule_factor(schedule: str, epoch: int, epochs: int) -> float:
 
 
 def batches(
-    n_samples: int, batch_size: int | None, order: torch.Generator, device: torch.device
+    n_samples: int,
+    batch_size: int | None,
+    order: torch.Generator,
+    device: torch.device,
+    shard: Shard | None = None,
 ) -> Sequence[slice | torch.Tensor]:
-    """Return the rows of each step of an epoch: all of them, or shuffled mini-batches."""
-    batch_size = n_samples if batch_size is None else integer("batch_size", batch_size, 1)
-    if batch_size >= n_samples:
+    """Return the rows of each step of an epoch: all of them, or shuffled mini-batches.
+
+    Of several processes, each takes those of its own samples that are in the mini-batch of all; there may be none.
+    """
+    whole = n_samples if shard is None else shard.n_samples
+    batch_size = whole if batch_size is None else integer("batch_size", batch_size, 1)
+    if batch_size >= whole:
         return [slice(None)]
-    return torch.randperm(n_samples, generator=order).to(device).split(batch_size)
+    drawn = torch.randperm(whole, generator=order).split(batch_size)
+    if shard is not None and shard.processes > 1:
+        first, last = shard.rows.start, shard.rows.stop
+        drawn = tuple(rows[(rows >= first) & (rows < last)] - first for rows in drawn)
+    return [rows.to(device) for rows in drawn]
 
 
 def train_epochs(
@@ -311,22 +326,24 @@ def train_epochs(
     """Run the epochs that are left: the bookkeeping that both steps share."""
     epochs, checkpoint_every = integer("epochs", epochs, 0), integer("checkpoint_every", checkpoint_every, 1)
     parts: dict[str, Any] = {"step": step, "model": model, "optimizer": optimizer, "generator": generator}
-    parts["config"] = config or {}
+    parts |= {"config": config or {}, "shard": model.shard}
     history: History = {}
     done = 0
-    if checkpoint is not None and resume and Path(checkpoint).exists():
+    if checkpoint is not None and resume and is_saved(checkpoint):
         done, history = load_checkpoint(checkpoint, **parts)
     model.train()
     device = next(model.parameters()).device
     if history and stop(history):
         epochs = done
-    bar = tqdm(range(done, epochs), desc=step, initial=done, total=epochs, disable=None if progress else True)
+    quiet = not progress or model.shard.rank > 0
+    bar = tqdm(range(done, epochs), desc=step, initial=done, total=epochs, disable=True if quiet else None)
     for epoch in bar:
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * schedule_factor(schedule, epoch, epochs)
         with computing_in(precision, device):
             tensors = epoch_step()
-        terms = dict(zip(tensors, torch.stack([*tensors.values()]).tolist(), strict=True))  # one wait for the device
+        values = model.shard.total(torch.stack([*tensors.values()])).tolist()  # one wait for the device
+        terms = dict(zip(tensors, values, strict=True))
         if not math.isfinite(terms["loss"]):
             raise ValueError(
                 f"{step}: the loss became {terms['loss']} in epoch {epoch + 1}: "
@@ -347,7 +364,7 @@ def train_epochs(
 
 
 def check_samples(C: torch.Tensor, n_samples: int) -> None:
-    """Refuse views of another number of samples than C (N, N) has."""
+    """Refuse views of another number of samples than C has rows."""
     if n_samples != len(C):
         raise ValueError(f"the model expresses {len(C)} samples, but Xs hold {n_samples}")
 

@@ -1,0 +1,27 @@
+"""Run a function in several processes that know of each other, as `dmsc run --processes` has them, and see what each returns."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import distributed, multiprocessing
+
+
+def in_processes(processes, function, *arguments):
+    """Return what ``function(*arguments)``, of a module that can be imported, returns in each process."""
+    with tempfile.TemporaryDirectory() as folder:
+        multiprocessing.spawn(_work, (processes, folder, function, arguments), nprocs=processes)
+        return [torch.load(Path(folder, f"{rank}.pt"), weights_only=False) for rank in range(processes)]
+
+
+def _work(rank, processes, folder, function, arguments):
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=processes)
+    try:
+        torch.save(function(*arguments), Path(folder, f"{rank}.pt"))
+    finally:
+        distributed.destroy_process_group()
