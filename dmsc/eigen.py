@@ -7,6 +7,7 @@ The dense solver is LAPACK's divide and conquer. Solvers of a part of the spectr
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from operator import itemgetter
 
 import numpy as np
@@ -16,7 +17,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackError, eigsh
 
-__all__ = ["connected_parts", "eigenpairs", "smallest_eigenpairs"]
+__all__ = ["connected_parts", "eigenpairs", "merge_parts", "smallest_eigenpairs", "split_parts"]
 
 DENSE_LIMIT = 400  # up to this many rows a dense solver takes a tenth of a second, whatever the matrix
 FEW = 0.02  # share of all eigenpairs up to which an iterative solver is the faster one
@@ -96,18 +97,26 @@ def smallest_eigenpairs(A: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Te
     vectors : tensor of shape (n, k)
         Eigenvectors as columns, the largest entry of each positive.
     """
-    pairs = []  # (rounded eigenvalue, -size of part, number of part, eigenvalue, rows, eigenvector)
-    for number, rows in enumerate(connected_parts(A, k)):
+    parts = []
+    for rows in connected_parts(A, k):
         block = A if len(rows) == len(A) else A[rows[:, None], rows]
-        values, vectors = eigenpairs(block, min(k, len(rows)), "largest")
+        parts.append((rows, *eigenpairs(block, min(k, len(rows)), "largest")))
+    return merge_parts(parts, len(A), k)
+
+
+def merge_parts(
+    parts: Sequence[tuple[torch.Tensor, torch.Tensor, torch.Tensor]], n: int, k: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the k smallest eigenpairs of I - A from those of A's connected parts: rows, values, vectors of each."""
+    pairs = []  # (rounded eigenvalue, -size of part, number of part, eigenvalue, rows, eigenvector)
+    for number, (rows, values, vectors) in enumerate(parts):
         for value, x in zip((1 - values).tolist(), vectors.T, strict=True):
             pairs.append((round(value, 12), -len(rows), number, value, rows, x))
     pairs = sorted(pairs, key=itemgetter(0, 1, 2))[:k]
-    vectors = torch.zeros(len(A), k, dtype=A.dtype, device=A.device)
+    merged = parts[0][2].new_zeros(n, k)
     for column, (*_, rows, x) in enumerate(pairs):
-        vectors[rows, column] = x * torch.sign(x[torch.argmax(x.abs().round(decimals=6))])
-    values = torch.tensor([pair[3] for pair in pairs], dtype=A.dtype, device=A.device)
-    return values.clamp(0, 2), vectors
+        merged[rows, column] = x * torch.sign(x[torch.argmax(x.abs().round(decimals=6))])
+    return merged.new_tensor([pair[3] for pair in pairs]).clamp(0, 2), merged
 
 
 def connected_parts(A: torch.Tensor, max_isolated: int) -> list[torch.Tensor]:
@@ -115,10 +124,15 @@ def connected_parts(A: torch.Tensor, max_isolated: int) -> list[torch.Tensor]:
     linked = A > 0
     if (linked.sum(dim=1) >= len(A) - 1).any():  # someone knows everyone, as in most dense graphs
         return [torch.arange(len(A), device=A.device)]
-    isolated = ~linked.any(dim=1)
-    parts = list(isolated.nonzero()[:max_isolated])  # (1,) each
+    isolated = (~linked.any(dim=1)).cpu().numpy()
     number = connected_components(csr_array(linked.cpu().numpy()))[1]
-    number[isolated.cpu().numpy()] = -1
+    return [torch.from_numpy(rows).to(A.device) for rows in split_parts(number, isolated, max_isolated)]
+
+
+def split_parts(number: np.ndarray, isolated: np.ndarray, max_isolated: int) -> list[np.ndarray]:
+    """Return the rows of each part from the part's number of each point; of isolated ones a few, and these first."""
+    number = np.where(isolated, -1, number)
     order = np.argsort(number, kind="stable")
     several = np.split(order, np.flatnonzero(np.diff(number[order])) + 1)
-    return parts + [torch.from_numpy(rows).to(A.device) for rows in several if number[rows[0]] >= 0]
+    single = [np.array([row]) for row in np.flatnonzero(isolated)[:max_isolated]]
+    return single + [rows for rows in several if number[rows[0]] >= 0]

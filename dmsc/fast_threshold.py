@@ -17,10 +17,10 @@ BLOCK = 64  # columns at a time
 
 
 def threshold_by_partition(C: torch.Tensor, ratio: float) -> torch.Tensor:
-    """Keep the largest entries of every column of C (N, N), on the CPU: see `dmsc.threshold_coefficients`."""
+    """Keep the largest entries of every column of C (N, N), or of some (N, n), on the CPU: see `dmsc.threshold_coefficients`."""
     values = np.ascontiguousarray(C.numpy())
     kept = np.empty_like(values)
-    starts = range(0, len(values), BLOCK)
+    starts = range(0, values.shape[1], BLOCK)
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # NumPy lets go of the interpreter
         blocks = pool.map(lambda start: _crossings(values[:, start : start + BLOCK], ratio), starts)
         crossing, n_kept = map(np.concatenate, zip(*blocks, strict=True))  # (N,) each

@@ -104,9 +104,7 @@ def repeat_last(weights: Sequence[float], count: int) -> list[float]:
     return [*weights, *[weights[-1]] * (count - len(weights))]
 
 
-def mean_squared_length(
-    T: torch.Tensor, mask: torch.Tensor | None = None, shard: Shard | None = None
-) -> torch.Tensor:
+def mean_squared_length(T: torch.Tensor, mask: torch.Tensor | None = None, shard: Shard | None = None) -> torch.Tensor:
     """Return ‖T‖²_F / N over the samples that have the view (the others' rows are 0), or 1e-12 if T is nothing."""
     square, n_samples = T.square().sum(), T.new_tensor(len(T)) if mask is None else mask.sum()
     if shard is not None:

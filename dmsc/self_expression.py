@@ -67,9 +67,7 @@ class SelfExpression(nn.Module):
 
     support: torch.Tensor | None
 
-    def __init__(
-        self, n_samples: int, init: float = 1e-4, zero_diagonal: bool = False, shard: Shard | None = None
-    ):
+    def __init__(self, n_samples: int, init: float = 1e-4, zero_diagonal: bool = False, shard: Shard | None = None):
         super().__init__()
         n_samples = integer("n_samples", n_samples, 1)
         self.shard = Shard(n_samples, 0, 1) if shard is None else shard

@@ -129,6 +129,13 @@ class Shard:
         distributed.all_to_all_single(got, sent, sizes, sizes)
         return got.view(self.n_samples, self.n_rows)
 
+    def everyone(self, value: Any) -> list[Any]:
+        """Return what each process has, a small thing, in their order."""
+        found = [value] * self.processes
+        if self.processes > 1:
+            distributed.all_gather_object(found, value)
+        return found
+
     def wait(self) -> None:
         """Wait for all processes."""
         if self.processes > 1:

@@ -26,8 +26,8 @@ from .eigen import eigenpairs, smallest_eigenpairs
 from .fast_threshold import threshold_by_partition
 
 __all__ = [
-    "AFFINITIES", "ASSIGNMENTS", "PLAIN", "READINGS", "Labels", "Reading", "build_affinity", "kmeans_labels",
-    "read_labels", "spectral_clustering", "spectral_embedding", "threshold_by_sorting", "threshold_coefficients",
+    "AFFINITIES", "ASSIGNMENTS", "PLAIN", "READINGS", "Labels", "Reading", "assign_clusters", "build_affinity",
+    "kmeans_labels", "normalize_rows", "read_labels", "singular_values", "spectral_clustering", "spectral_embedding", "threshold_by_sorting", "threshold_coefficients",
     "warning_signs",
 ]  # fmt: skip
 
@@ -271,12 +271,17 @@ def build_affinity(
         C.fill_diagonal_(1.0)
     rank = min(dim * n_clusters + 1, len(C) - 1)
     values, U = eigenpairs(C, rank, "largest in magnitude")  # as C = Cᵀ, its singular values are |values|
-    S = values.abs()
-    S[S < len(C) * torch.finfo(S.dtype).eps * torch.linalg.norm(S)] = 0.0  # rounding, which √S would magnify
-    U = _normalize_rows(U * S.sqrt(), zero=1e-10)  # (N, rank)
+    S = singular_values(values, len(C))
+    U = normalize_rows(U * S.sqrt(), zero=1e-10)  # (N, rank)
     W = (U @ U.T).clamp_(min=0).pow_(alpha)  # (N, N)
     W = (W + W.T) / 2  # as symmetric as it is on paper
     return _as_given(W.div_(W.max().clamp(min=torch.finfo(W.dtype).tiny)), given)
+
+
+def singular_values(eigenvalues: torch.Tensor, n_samples: int) -> torch.Tensor:
+    """Return the singular values of a symmetric matrix (N, N); what is but rounding, which √S would magnify, is 0."""
+    S = eigenvalues.abs()
+    return torch.where(n_samples * torch.finfo(S.dtype).eps * torch.linalg.norm(S) > S, 0.0, S)
 
 
 def spectral_embedding(W: ArrayLike | torch.Tensor, n_components: int) -> tuple[Matrix, Matrix]:
@@ -311,7 +316,7 @@ def spectral_embedding(W: ArrayLike | torch.Tensor, n_components: int) -> tuple[
     """
     given, W = W, square_tensor("W", W)
     eigenvalues, vectors = _eigenvectors(W, integer("n_components", n_components, 1, len(W)))
-    return _as_given(eigenvalues, given), _as_given(_normalize_rows(vectors), given)
+    return _as_given(eigenvalues, given), _as_given(normalize_rows(vectors), given)
 
 
 def spectral_clustering(
@@ -366,14 +371,18 @@ def _cluster(
     if assign == "discretize" and n_components != n_clusters:
         raise ValueError(f"'discretize' needs n_components == n_clusters, got {n_components} != {n_clusters}")
     eigenvalues, vectors = _eigenvectors(W, min(n_components + 1, len(W)))
-    if n_clusters in (1, len(W)):  # only one partition is possible
-        clusters = np.arange(len(W)) % n_clusters
-    else:
-        F = _normalize_rows(vectors[:, :n_components]).cpu().numpy()  # (N, k₁)
-        assign_rows = kmeans_labels if assign == "kmeans" else _discretize
-        clusters = assign_rows(F, n_clusters, seed)  # steps 6 and 7: rows of F into k₂ clusters
+    clusters = assign_clusters(vectors[:, :n_components], n_clusters, assign, seed)
     labels = torch.as_tensor(clusters, dtype=torch.int64, device=W.device)
     return labels, eigenvalues if len(eigenvalues) > n_components else None
+
+
+def assign_clusters(vectors: torch.Tensor, n_clusters: int, assign: str, seed: int) -> np.ndarray:
+    """Return labels (N,) from the k₁ smallest eigenvectors (N, k₁): the steps 5 to 7."""
+    if n_clusters in (1, len(vectors)):  # only one partition is possible
+        return np.arange(len(vectors)) % n_clusters
+    F = normalize_rows(vectors).cpu().numpy()  # (N, k₁)
+    assign_rows = kmeans_labels if assign == "kmeans" else _discretize
+    return assign_rows(F, n_clusters, seed)  # steps 6 and 7: rows of F into k₂ clusters
 
 
 def _eigenvectors(W: torch.Tensor, n_components: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -436,10 +445,10 @@ def _discretize(F: np.ndarray, n_clusters: int, seed: int, n_starts: int = 10, m
     return best_labels
 
 
-def _normalize_rows(F: torch.Tensor, zero: float = 0.0) -> torch.Tensor:
-    """Rows of unit length; rows not longer than ``zero`` times the longest become 0."""
+def normalize_rows(F: torch.Tensor, zero: float = 0.0, longest: torch.Tensor | None = None) -> torch.Tensor:
+    """Rows of unit length; rows not longer than ``zero`` times the longest (by default of these) become 0."""
     length = torch.linalg.norm(F, dim=1, keepdim=True)
-    alive = length > zero * length.max()
+    alive = length > zero * (length.max() if longest is None else longest)
     return torch.where(alive, F / torch.where(alive, length, 1), 0)
 
 
