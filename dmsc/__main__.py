@@ -13,29 +13,24 @@ import torch
 from . import __version__
 from .cluster_number import scores_text
 from .course import commands as course
-from .data.corruption import corrupt
 from .data.dataset import list_datasets, load_dataset
 from .data.inspection import inspect_dataset
+from .experiments import command as run_command
 from .experiments import tables
-from .experiments.autoencoders import AUTHORS
 from .experiments.migration import migrate_folder
 from .experiments.prose import renew_numbers
 from .experiments.records import (
     RESULTS,
     RUNS,
-    check_export,
     load_records,
     move_to_study,
     records_path,
-    save_coefficients,
-    save_record,
 )
-from .experiments.run import run_experiment, run_id
-from .experiments.studies import OWN, parse_settings, preset_of, read_study
+from .experiments.studies import parse_settings, read_study
 from .experiments.sweep import sweep
 from .pages import copies, running
 from .paths import write_text
-from .presets import BASELINES, METHODS, preset
+from .presets import BASELINES, METHODS
 
 LAYOUTS = {
     "papers": tables.markdown_table,
@@ -46,44 +41,6 @@ LAYOUTS = {
 #: What may go wrong without being a fault of this package: one line, no traceback. And what PyTorch has no class for.
 EXPECTED = (ValueError, TypeError, OSError, ImportError, MemoryError, torch.OutOfMemoryError, torch.linalg.LinAlgError)
 LACKING = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Run one experiment and write its record, unless it has one."""
-    export = check_export(arguments.coefficients) if arguments.coefficients else None
-    dataset = load_dataset(arguments.dataset, **parse_settings(arguments.data))
-    dataset = corrupt(dataset, **parse_settings(arguments.corrupt))
-    settings = parse_settings(arguments.set)
-    for name in ("pretrain_epochs", "finetune_epochs"):
-        if getattr(arguments, name) is not None:
-            settings[name] = getattr(arguments, name)
-    if arguments.weights is not None:
-        settings["pretrained"] = arguments.weights
-    method = preset(arguments.method, preset_of(dataset, arguments.preset), dataset.n_clusters, **settings)
-    name = run_id(dataset, method, arguments.seed)
-    path = Path(arguments.records) / f"{name}.json"
-    print(f"{dataset!r}\n{method.name}: {method.source}\nrun {name}", flush=True)
-    if path.exists() and not arguments.overwrite:
-        if export and not export.exists():
-            raise ValueError(f"{path} exists, but its coefficients were not kept: add --overwrite to run it again")
-        print(f"{tables.metrics_text(load_records(path)[0])}\nthis very run is done (--overwrite repeats it): {path}")
-        return 0
-    experiment = run_experiment(
-        dataset,
-        method,
-        seed=arguments.seed,
-        device=arguments.device,
-        checkpoint_dir=Path(arguments.checkpoints) / name,
-        checkpoint_every=arguments.checkpoint_every,
-        resume=arguments.resume,
-    )
-    if export:
-        labels = experiment.labels.get("paper", experiment.labels["plain"])
-        extra = {} if experiment.anchors is None else {"anchors": experiment.anchors}  # indices from 0
-        save_coefficients(export, experiment.coefficients, labels, **extra)
-    save_record(experiment.record, path)
-    print(f"{tables.metrics_text(experiment.record)}\nrecord: {path}")
-    return 0
 
 
 def estimate_k(arguments: argparse.Namespace) -> int:
@@ -152,40 +109,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"dmsc {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    command = commands.add_parser("run", help="run one experiment and write its record into runs/")
-    command.add_argument("--dataset", required=True, help="a name from 'dmsc datasets', or your own file or folder")
-    command.add_argument("--method", required=True, help=f"one of {', '.join([*METHODS, *BASELINES])}")
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--device", default="auto", help="auto (CUDA, then CPU), cpu, cuda")
-    command.add_argument("--pretrain-epochs", type=int, metavar="N")
-    command.add_argument("--finetune-epochs", type=int, metavar="N")
-    command.add_argument(
-        "--weights", metavar="FILE", help=f"start from saved autoencoders: a checkpoint, or {', '.join(AUTHORS)}"
-    )
-    command.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change settings of the method")
-    command.add_argument(
-        "--preset",
-        choices=[OWN, *list_datasets()],
-        metavar="DATASET",
-        help=f"take its settings of the papers, or {OWN!r}: those for data of one's own",
-    )
-    command.add_argument("--data", nargs="+", default=[], metavar="NAME=VALUE", help="options of the dataset")
-    command.add_argument(
-        "--corrupt",
-        nargs="+",
-        default=[],
-        metavar="NAME=RATE",
-        help="missing=, noise=, occlusion=, and a seed= for them",
-    )
-    command.add_argument("--resume", action="store_true", help="go on from this run's last checkpoint")
-    command.add_argument("--checkpoint-every", type=int, default=50, metavar="N", help="epochs (default 50)")
-    command.add_argument("--coefficients", metavar="FILE", help="export C to a .mat or .npz file")
-    command.add_argument("--overwrite", action="store_true", help="repeat a run that has a record")
-    command.add_argument("--records", default=RUNS, metavar="FOLDER", help="default: runs")
-    command.add_argument(
-        "--checkpoints", default=RUNS / "checkpoints", metavar="FOLDER", help="default: runs/checkpoints"
-    )
-    command.set_defaults(act=run)
+    run_command.add_arguments(commands.add_parser("run", help="run one experiment and write its record into runs/"))
 
     command = commands.add_parser("estimate-k", help="score numbers of clusters, for the closed form on the raw views")
     command.add_argument("--dataset", required=True, help="a name, or a file; one without labels wants --data "

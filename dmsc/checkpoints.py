@@ -1,7 +1,7 @@
 """Checkpoints of both training steps (the listing's AE1 and AE2): everything that the next epoch depends on.
 
-One process writes a file; several write a folder beside it (`dmsc.sharded_checkpoints`). Any number of processes goes on from
-either.
+One process writes a file; several write a folder beside it (`dmsc.sharded_checkpoints`). Any number of processes goes
+on from either.
 """
 
 from __future__ import annotations

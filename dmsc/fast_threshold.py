@@ -17,7 +17,7 @@ BLOCK = 64  # columns at a time
 
 
 def threshold_by_partition(C: torch.Tensor, ratio: float) -> torch.Tensor:
-    """Keep the largest entries of every column of C (N, N), or of some (N, n), on the CPU: see `dmsc.threshold_coefficients`."""
+    """Keep the largest entries of every column of C (N, N), or of some (N, n): see `dmsc.threshold_coefficients`."""
     values = np.ascontiguousarray(C.numpy())
     kept = np.empty_like(values)
     starts = range(0, values.shape[1], BLOCK)
@@ -30,7 +30,7 @@ def threshold_by_partition(C: torch.Tensor, ratio: float) -> torch.Tensor:
             np.multiply(values[rows], np.abs(values[rows]) >= crossing, out=kept[rows])
             kept[rows] += kept.dtype.type(0)  # -0.0 becomes 0.0
 
-        list(pool.map(fill, starts))
+        list(pool.map(fill, range(0, len(values), BLOCK)))
     for column in np.flatnonzero(n_kept):  # too many equal the entry that crosses: those further down go
         size = np.abs(values[:, column])
         room = n_kept[column] - np.count_nonzero(size > crossing[column])

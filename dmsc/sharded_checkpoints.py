@@ -1,7 +1,7 @@
 """Checkpoints of several processes: each writes its rows of C, and any number of processes reads them.
 
-PyTorch's distributed checkpoints do the work. Beside ``AE2.pt``, where one process writes its checkpoint, several write a
-folder ``AE2.parts/epoch-50``, which gets its name when it is complete; then the one before goes.
+PyTorch's distributed checkpoints do the work. Beside ``AE2.pt``, where one process writes its checkpoint, several write
+a folder ``AE2.parts/epoch-50``, which gets its name when it is complete; then the one before goes.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def read_parts(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer,
     for name in known.keys() - state:
         owner, _, rest = name.partition(".")
         if owner == "rng":
-            state[name] = torch.empty(known[name].size, dtype=torch.uint8)
+            state[name] = torch.empty(known[name].size, dtype=torch.uint8)  # type: ignore[union-attr]
         elif owner == "model":
             state[name] = torch.empty_like(own[rest])
         else:

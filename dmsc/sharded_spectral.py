@@ -1,8 +1,8 @@
-"""From coefficients whose rows lie in several processes to labels: the steps of `dmsc.spectral`, no matrix (N, N) in one.
+"""From coefficients that lie in several processes to labels: the steps of `dmsc.spectral`, no matrix (N, N) in one.
 
-What is done by column, the threshold, is done on columns that travel (an all-to-all of N² / P numbers each way). Eigenvectors
-come of products W V with blocks V of vectors, for which each process multiplies its rows. Only what is linear in N is in
-every process: the embedding (N, K), which k-means reads in the first one.
+What is done by column, the threshold, is done on columns that travel: an all-to-all of N² / P numbers each way.
+Eigenvectors come of products W V with blocks V of vectors, for which each process multiplies its rows. Only what is
+linear in N is in every process: the embedding (N, K), which k-means reads in the first one.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def read_sharded_labels(
 
 
 def sharded_affinity(C: torch.Tensor, n_clusters: int, reading: Reading, shard: Shard) -> torch.Tensor:
-    """Return this process' rows (n, N) of the affinity W, in float64: `dmsc.threshold_coefficients`, `dmsc.build_affinity`."""
+    """Return this process' rows (n, N) of W, in float64: `dmsc.threshold_coefficients`, then `dmsc.build_affinity`."""
     columns = shard.columns(C)  # (N, n)
     if reading.ratio < 1:
         threshold = threshold_by_partition if C.device.type == "cpu" else threshold_by_sorting
@@ -96,7 +96,7 @@ def _adjacency(W: torch.Tensor, shard: Shard) -> torch.Tensor:
 
 
 def smallest_sharded_eigenpairs(A: torch.Tensor, k: int, shard: Shard) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compute the k smallest eigenpairs of I - A, given this process' rows (n, N) of A: `dmsc.eigen.smallest_eigenpairs`.
+    """Compute the k smallest eigenpairs of I - A from this process' rows (n, N) of A: `dmsc.eigen.smallest_eigenpairs`.
 
     Returns
     -------
@@ -105,12 +105,12 @@ def smallest_sharded_eigenpairs(A: torch.Tensor, k: int, shard: Shard) -> tuple[
         Whole, the same in all processes.
     """
     parts = []
-    for rows in _connected_parts(A, k, shard):
-        wanted, inside = min(k, len(rows)), np.zeros(shard.n_samples, dtype=bool)
-        inside[rows] = True
+    for part in _connected_parts(A, k, shard):
+        wanted, inside = min(k, len(part)), np.zeros(shard.n_samples, dtype=bool)
+        inside[part] = True
         start = _start(wanted, shard, A, inside)
         values, vectors = block_eigenpairs(lambda V: A @ shard.gather(V), start, wanted, "largest", shard)
-        rows = torch.from_numpy(rows).to(A.device)
+        rows = torch.from_numpy(part).to(A.device)
         parts.append((rows, values, shard.gather(vectors)[rows]))
     return merge_parts(parts, shard.n_samples, k)
 
@@ -120,8 +120,8 @@ def block_eigenpairs(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Compute k eigenpairs of a symmetric matrix from products with blocks of vectors: a block Krylov method.
 
-    The basis grows by the residuals of the wanted pairs that haven't settled. When it is too wide (`BASIS`), the best pairs in it
-    begin anew. A start of more than k random vectors finds all copies of a multiple eigenvalue.
+    The basis grows by the residuals of the wanted pairs that haven't settled. When it is too wide (`BASIS`), the best
+    pairs in it begin anew. A start of more than k random vectors finds all copies of a multiple eigenvalue.
 
     Parameters
     ----------
@@ -142,8 +142,9 @@ def block_eigenpairs(
 
     References
     ----------
-    Y. Saad, "Numerical Methods for Large Eigenvalue Problems", 2011, sections 6.4 and 6.6; A. Stathopoulos, K. Wu, "A Block
-    Orthogonalization Procedure with Constant Synchronization Requirements", 2002 (by the eigenvectors of the Gram matrix).
+    Y. Saad, "Numerical Methods for Large Eigenvalue Problems", 2011 (block Krylov methods, restarts); A. Stathopoulos,
+    K. Wu, "A Block Orthogonalization Procedure with Constant Synchronization Requirements", 2002 (by the eigenvectors
+    of the Gram matrix).
     """
     width = max(BASIS[0] * start.shape[1], BASIS[1])
     V = _orthonormal(start, None, shard)

@@ -1,16 +1,17 @@
-"""Several processes, one network: each holds some of the samples, with their rows of C, and asks the others for the rest.
+"""Several processes, one network: each holds some samples, with their rows of C, and asks the others for the rest.
 
-The rows of C (N, N), their gradients and their moments in Adam are what doesn't fit one device; everything else is linear
-in N. With P processes,
+The rows of C (N, N), their gradients and their moments in Adam are what doesn't fit one device; everything else is
+linear in N. With P processes,
 
-    process p holds    its rows X_p (n, ...), C_p (n, N), n = ⌈N / P⌉ or less, and a whole copy of the encoders and decoders
+    process p holds    X_p (n, ...), C_p (n, N), n = ⌈N / P⌉ or less, and a copy of the encoders and decoders
     encode             Z_p = encoder(X_p)                        (n, d)
     gather             Z = [Z_1; …; Z_P]                         (N, d), sent around; gradients come back summed
     self-express       Ẑ_p = C_p Z                               (n, d): the rows of C Z that belong to p
     decode             X̂_p = decoder(Ẑ_p)
 
-and the loss is the sum of what the processes find for their own rows. Gradients of the encoders and decoders are summed over the
-processes; those of C_p are whole where they are. So an epoch of P processes is that of one, up to the order of summation.
+and the loss is the sum of what the processes find for their own rows. Gradients of the encoders and decoders are summed
+over the processes; those of C_p are whole where they are. So an epoch of P processes is that of one, up to the order of
+summation.
 
 A process is one of several if `torch.distributed` says so (see `dmsc.experiments.processes`), and else alone.
 """
@@ -65,8 +66,8 @@ class Shard:
         if self.most * (self.processes - 1) >= n_samples and self.processes > 1:
             fit = max(p for p in range(1, self.processes) if -(-n_samples // p) * (p - 1) < n_samples)
             raise ValueError(
-                f"{n_samples} samples, {self.most} to a process, leave nothing for the last of {self.processes} processes: "
-                f"take {fit}"
+                f"{n_samples} samples, {self.most} to a process, leave nothing for the last of {self.processes} "
+                f"processes: take {fit}"
             )
         self.rows = slice(self.rank * self.most, min((self.rank + 1) * self.most, n_samples))
 
@@ -120,7 +121,7 @@ class Shard:
 
     @torch.no_grad()
     def columns(self, M: torch.Tensor) -> torch.Tensor:
-        """Return the columns (N, n) that belong to this process' samples, of a matrix whose rows (n, N) each one holds."""
+        """Return the columns (N, n) of this process' samples, of a matrix of which each process holds rows (n, N)."""
         if self.processes == 1:
             return M
         blocks = M.split(self.most, dim=1)  # P of them, (n, n_q) each
@@ -135,6 +136,14 @@ class Shard:
         if self.processes > 1:
             distributed.all_gather_object(found, value)
         return found
+
+    def to_first(self, value: Any) -> list[Any]:
+        """Return in the first process what each has, in their order; in the others an empty list."""
+        if self.processes == 1:
+            return [value]
+        found = [None] * self.processes if self.rank == 0 else None
+        distributed.gather_object(value, found)
+        return found or []
 
     def wait(self) -> None:
         """Wait for all processes."""
@@ -154,14 +163,14 @@ class _Gather(torch.autograd.Function):
     """Rows of each process to the rows of all; back, a sum of the gradients to each. All send ⌈N / P⌉ rows."""
 
     @staticmethod
-    def forward(context: Any, T: torch.Tensor, shard: Shard) -> torch.Tensor:  # type: ignore[override]
+    def forward(context: Any, T: torch.Tensor, shard: Shard) -> torch.Tensor:
         context.shard = shard
         whole = T.new_empty(shard.most * shard.processes, *T.shape[1:])
         distributed.all_gather([*whole.split(shard.most)], _padded(T, shard.most))
         return whole[: shard.n_samples]
 
     @staticmethod
-    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         shard = context.shard
         own = gradient.new_empty(shard.most, *gradient.shape[1:])
         whole = _padded(gradient, shard.most * shard.processes)
@@ -171,11 +180,11 @@ class _Gather(torch.autograd.Function):
 
 class _Total(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, T: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def forward(context: Any, T: torch.Tensor) -> torch.Tensor:
         return _summed(T)
 
     @staticmethod
-    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:
         return _summed(gradient)
 
 

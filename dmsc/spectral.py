@@ -24,11 +24,12 @@ from threadpoolctl import threadpool_limits
 from .checks import SEED_LIMIT, integer, one_of, positive_number, square_matrix
 from .eigen import eigenpairs, smallest_eigenpairs
 from .fast_threshold import threshold_by_partition
+from .sharding import Shard
 
 __all__ = [
     "AFFINITIES", "ASSIGNMENTS", "PLAIN", "READINGS", "Labels", "Reading", "assign_clusters", "build_affinity",
-    "kmeans_labels", "normalize_rows", "read_labels", "singular_values", "spectral_clustering", "spectral_embedding", "threshold_by_sorting", "threshold_coefficients",
-    "warning_signs",
+    "kmeans_labels", "normalize_rows", "read_labels", "singular_values", "spectral_clustering",
+    "spectral_embedding", "threshold_by_sorting", "threshold_coefficients", "warning_signs",
 ]  # fmt: skip
 
 AFFINITIES = ("plain", "subspace")
@@ -131,7 +132,7 @@ def read_labels(C: Matrix, n_clusters: int, reading: Reading = PLAIN, seed: int 
     return Labels(_as_given(labels, C), W, None if eigenvalues is None else _as_given(eigenvalues, C))
 
 
-def warning_signs(C: np.ndarray, Xs: Sequence[np.ndarray], n_clusters: int) -> list[str]:
+def warning_signs(C: np.ndarray, Xs: Sequence[np.ndarray], n_clusters: int, shard: Shard | None = None) -> list[str]:
     """Return what tells, without labels, that coefficients can't hold K clusters; nothing if all may be well.
 
     Parameters
@@ -143,6 +144,8 @@ def warning_signs(C: np.ndarray, Xs: Sequence[np.ndarray], n_clusters: int) -> l
         Views. K different samples are needed for K clusters.
     n_clusters : int
         K.
+    shard : Shard, optional
+        Which rows of C these are, where several processes have some.
 
     Returns
     -------
@@ -150,17 +153,20 @@ def warning_signs(C: np.ndarray, Xs: Sequence[np.ndarray], n_clusters: int) -> l
         One sentence for each sign.
     """
     signs = []
-    if not C.any():
+    N = C.shape[1]
+    sketch = C @ np.random.default_rng(0).standard_normal((N, min(n_clusters + 10, N)))
+    if shard is not None:
+        sketch = shard.gather(torch.from_numpy(sketch)).numpy()
+    if not sketch.any():
         signs.append("all coefficients are 0: no sample is expressed by others, so lower the penalty, or train longer")
     else:
-        sketch = C @ np.random.default_rng(0).standard_normal((len(C), min(n_clusters + 10, len(C))))
         rank = np.linalg.matrix_rank(sketch, rtol=1e-6)  # C comes of float32, or of a difference from the identity
         if rank < n_clusters:
             signs.append(
                 f"the coefficients have rank {rank}, which is less than the {n_clusters} clusters asked for: lower the "
                 "penalty, train longer, or ask for fewer"
             )
-    distinct = len({b"".join((X[i] + 0.0).tobytes() for X in Xs) for i in range(len(C))})  # -0.0 + 0.0 is 0.0
+    distinct = len({b"".join((X[i] + 0.0).tobytes() for X in Xs) for i in range(N)})  # -0.0 + 0.0 is 0.0
     if distinct < n_clusters:
         signs.append(f"only {distinct} samples differ, fewer than the {n_clusters} clusters asked for: ask for fewer")
     return signs

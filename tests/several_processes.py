@@ -1,4 +1,4 @@
-"""Run a function in several processes that know of each other, as `dmsc run --processes` has them, and see what each returns."""
+"""Run a function in several processes that know of each other, and see what it returns in each."""
 
 from __future__ import annotations
 

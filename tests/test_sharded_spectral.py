@@ -7,7 +7,7 @@ from several_processes import in_processes
 
 from dmsc.sharded_spectral import block_eigenpairs, read_sharded_labels, sharded_affinity, smallest_sharded_eigenpairs
 from dmsc.sharding import Shard
-from dmsc.spectral import PLAIN, Reading, build_affinity, read_labels, threshold_coefficients
+from dmsc.spectral import PLAIN, Reading, read_labels
 
 K = 4
 SUBSPACE = Reading(ratio=0.3, dim=3, alpha=2.0)
@@ -20,7 +20,7 @@ READINGS = {
 }
 
 
-def blocks(n_samples=61, seed=0, noise=0.05, dtype=np.float32):
+def blocks(n_samples=150, seed=0, noise=0.05, dtype=np.float32):
     """Coefficients of K shuffled blocks, with noise between them."""
     random = np.random.default_rng(seed)
     y = random.permutation(np.arange(n_samples) % K)
@@ -29,27 +29,35 @@ def blocks(n_samples=61, seed=0, noise=0.05, dtype=np.float32):
     return C.astype(dtype)
 
 
-def ties(n_samples=61):
+def ties(n_samples=150):
     return np.sign(blocks(n_samples)) * np.round(np.abs(blocks(n_samples)), 1)
 
 
-def parts(n_samples=61):
+def parts(n_samples=150):
     """Separate blocks, of which one falls into two; two samples that know nobody."""
     C = blocks(n_samples, noise=0.0)
-    C[:, LONELY], C[LONELY] = 0, 0
+    C[:, [5, 40]], C[[5, 40]] = 0, 0
     return C
 
 
-COEFFICIENTS = {"noise": blocks, "ties": ties, "parts": parts, "none": lambda: np.zeros((61, 61), np.float32)}
-#: Left out: ones on the diagonal alone, where each vector is an eigenvector.
-CASES = [(data, name) for data in COEFFICIENTS for name in READINGS if (data, name) != ("none", "unit diagonal")]
-LONELY = [5, 40]  # of `parts`; with ones on the diagonal they are equally far from every cluster
+COEFFICIENTS = {"noise": blocks, "ties": ties, "parts": parts, "none": lambda: np.zeros((150, 150), np.float32)}
+#: What is read in how many processes. Ones on the diagonal of nothing are left out: every vector is an eigenvector.
+CASES = {
+    2: [
+        ("noise", "plain"),
+        ("ties", "thresholded"),
+        ("parts", "subspace"),
+        ("parts", "plain"),
+        ("noise", "unit diagonal"),
+    ],
+    4: [("none", "subspace"), ("ties", "all of C"), ("parts", "thresholded"), ("noise", "subspace")],
+}
 
 
-def read_all():
+def read_all(cases):
     """Return, of this process, labels, eigenvalues and its rows of W for every case."""
     found = {}
-    for data, name in CASES:
+    for data, name in cases:
         C = torch.tensor(COEFFICIENTS[data]())
         shard = Shard(len(C))
         read = read_sharded_labels(C[shard.rows], K, READINGS[name], seed=3, shard=shard)
@@ -58,34 +66,24 @@ def read_all():
 
 
 def by_first(labels):
-    """Number clusters in the order in which they appear: of eigenvectors to equal eigenvalues, rounding chooses a basis."""
+    """Number clusters as they appear: among eigenvectors to equal eigenvalues rounding chooses a basis."""
     names = {}
     return [names.setdefault(label, len(names)) for label in labels.tolist()]
 
 
-@pytest.fixture(scope="module", params=[2, 4])
-def several(request):
-    return in_processes(request.param, read_all)
-
-
-@pytest.mark.parametrize("data, name", CASES)
-def test_labels_are_those_of_one_process(data, name, several):
-    reading = READINGS[name]
-    one = read_labels(torch.tensor(COEFFICIENTS[data]()), K, reading, seed=3)
-    compared = np.ones(len(one.labels), dtype=bool)
-    compared[LONELY] = (data, name) != ("parts", "unit diagonal")
-    for read, _ in (found[data, name] for found in several):
-        assert by_first(read.labels[compared]) == by_first(one.labels[compared])
-        torch.testing.assert_close(read.eigenvalues, one.eigenvalues, rtol=0, atol=1e-9)
-    W = torch.cat([found[data, name][1] for found in several])
-    torch.testing.assert_close(W, one.affinity, rtol=1e-6, atol=1e-8)
-
-
-def test_the_threshold_keeps_the_same_entries(several):
-    C = ties()
-    W = torch.cat([found["ties", "thresholded"][1] for found in several])
-    kept = threshold_coefficients(C, 0.4)
-    assert W.numpy().tobytes() == build_affinity(kept).tobytes()  # to the last bit
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", CASES)
+def test_labels_are_those_of_one_process(processes):
+    several = in_processes(processes, read_all, CASES[processes])
+    for data, name in CASES[processes]:
+        one = read_labels(torch.tensor(COEFFICIENTS[data]()), K, READINGS[name], seed=3)
+        for read, _ in (found[data, name] for found in several):
+            assert by_first(read.labels) == by_first(one.labels), (data, name)
+            torch.testing.assert_close(read.eigenvalues, one.eigenvalues, rtol=0, atol=1e-9)
+        W = torch.cat([found[data, name][1] for found in several])
+        torch.testing.assert_close(W, one.affinity, rtol=1e-6, atol=1e-8)
+        if name == "thresholded":  # the same entries are kept, to the last bit
+            assert W.equal(one.affinity)
 
 
 @pytest.mark.parametrize("which", ["largest", "largest in magnitude"])

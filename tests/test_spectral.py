@@ -99,6 +99,13 @@ def matrices():
 RATIOS = [1e-9, 0.1, 0.25, 0.36, 0.5, 0.75, 1 - 1e-12, np.nextafter(1, 0), 1.0]
 
 
+@pytest.mark.parametrize("threshold", [threshold_by_sorting, threshold_by_partition])
+@pytest.mark.parametrize("columns", [slice(0, 30), slice(40, 170), slice(199, 200)])
+def test_some_columns_are_thresholded_as_in_the_whole_matrix(threshold, columns):
+    C = torch.tensor(np.random.default_rng(0).standard_normal((200, 200)))
+    assert threshold(C[:, columns].contiguous(), 0.4).equal(threshold(C, 0.4)[:, columns])
+
+
 @pytest.mark.parametrize("ratio", [ratio for ratio in RATIOS if ratio < 1])
 @pytest.mark.parametrize("C", [pytest.param(C, id=name) for name, C in matrices()])
 @pytest.mark.parametrize("threshold", [threshold_by_sorting, threshold_by_partition])

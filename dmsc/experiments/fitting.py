@@ -26,6 +26,7 @@ from ..self_expression import (
     nearest_neighbors,
     ridge_self_expression,
 )
+from ..sharding import Shard
 from ..solvers.anchored_training import finetune_anchored
 from ..solvers.closed_form import finetune_closed_form
 from ..solvers.scale_path import finetune_scale_path
@@ -36,7 +37,7 @@ from .choosing import Choice, settled
 from .memory import check_memory
 from .reader import Clock, Reader, used_views
 
-__all__ = ["Fit", "build_model", "check_data", "fit_baseline", "fit_network"]
+__all__ = ["Fit", "build_model", "check_data", "check_shareable", "fit_baseline", "fit_network"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Fit:
     Parameters
     ----------
     coefficients : array (N, N), or (N, m) with anchors
-        C.
+        C; of several processes the rows (n, N) of this one.
     labels : dict of str to Labels
         What the asked readings "plain" and "paper" of ``coefficients`` give: labels, affinity, eigenvalues.
     candidates : list of Candidate
@@ -93,10 +94,12 @@ class Fit:
         return len(self.histories.get("finetune", {}).get("loss", ()))
 
 
-def build_model(dataset: Dataset, method: Method, device: torch.device | str = "cpu") -> SubspaceNetwork:
+def build_model(
+    dataset: Dataset, method: Method, device: torch.device | str = "cpu", shard: Shard | None = None
+) -> SubspaceNetwork:
     """Build the untrained network that a method describes, for the views it uses of a dataset.
 
-    Anchored coefficients are no part of it.
+    Anchored coefficients are no part of it; of C it has the rows of ``shard``.
     """
     init = method.coefficients_init
     init = 1 / dataset.n_samples if init == "mean" else 0.0 if init in SOLVED_STARTS else float(init)
@@ -111,6 +114,7 @@ def build_model(dataset: Dataset, method: Method, device: torch.device | str = "
         correlation=method.correlation,
         coefficients_init=init,
         zero_diagonal=method.zero_diagonal,
+        shard=shard,
     ).place(resolve_device(device))
 
 
@@ -168,6 +172,19 @@ def check_data(dataset: Dataset, method: Method | Baseline) -> None:
         integer("anchors", method.anchors, dataset.n_clusters, dataset.n_samples)
 
 
+def check_shareable(method: Method | Baseline) -> None:
+    """Refuse what several processes can't share: all but a network whose C is trained between all samples."""
+    if isinstance(method, Baseline):
+        raise ValueError(f"{method.name} is a baseline, which runs in one process: leave --processes out")
+    wanted: dict[str, Any] = {"solver": "adam", "anchors": None, "n_neighbors": None}
+    other = {name: getattr(method, name) for name in wanted if getattr(method, name) != wanted[name]}
+    if method.coefficients_init in SOLVED_STARTS:
+        other["coefficients_init"], wanted["coefficients_init"] = method.coefficients_init, 1e-4
+    if other:
+        found, ways = (" ".join(f"{name}={of[name]}" for name in other) for of in (other, wanted))
+        raise ValueError(f"{found} needs all of C in one process: set {ways}, or leave --processes out")
+
+
 def fit_network(
     dataset: Dataset,
     method: Method,
@@ -185,26 +202,36 @@ def fit_network(
     """Pre-train and fine-tune the network that a method describes, and read labels off C; see `dmsc.run_experiment`.
 
     Only the ``readings`` that are asked for are computed: "plain" or "paper" of the last C; "selected" needs both, at
-    ten epochs. ``raw`` adds those of the closed form on the raw views.
+    ten epochs. ``raw`` adds those of the closed form on the raw views. Of several processes each calls it, and has its
+    rows of C in the end; they read the last C alone.
     """
     device = resolve_device(device)
     check_data(dataset, method)
-    check_memory(dataset, method, device, readings)
+    shard = Shard(dataset.n_samples)
+    if shard.processes > 1:
+        check_shareable(method)
+        readings, raw = ("plain", "paper"), False
+    check_memory(dataset, method, device, readings, shard.processes)
     folder = None if checkpoint_dir is None else Path(checkpoint_dir)
     asked, clock, spent = method, Clock(device), folder and folder / "seconds.txt"  # not .json: those are records
     with clock("setup"):
         dataset, method = settled(dataset, method, seed)
-    reader = Reader(dataset, method, seed, readings, clock, folder)
+    reader = Reader(dataset, method, seed, readings, clock, folder, shard)
     earlier = clock.go_on(spent) if spent and resume else {}
+    shard.wait()  # until all have read that
+    spent = spent if shard.rank == 0 else None
     loop: dict[str, Any] = {"checkpoint_every": checkpoint_every, "resume": resume, "config": config}
     loop |= {"progress": progress, "schedule": method.schedule, "precision": method.precision}
     with clock("setup"):
         seed_everything(seed)
-        model, anchors = build_model(dataset, method, device), reader.anchors
+        model, anchors = build_model(dataset, method, device, shard if method.anchors is None else None), reader.anchors
         if method.pretrained is not None:
             load_autoencoders(model, method.pretrained)
-        Xs = as_tensors(used_views(dataset, method), device, method.input_scale)
-        masks = None if dataset.masks is None else [torch.tensor(m, device=device) for m in dataset.masks[: len(Xs)]]
+        rows = shard.rows
+        Xs = as_tensors([X[rows] for X in used_views(dataset, method)], device, method.input_scale)
+        masks = None
+        if dataset.masks is not None:
+            masks = [torch.tensor(mask[rows], device=device) for mask in dataset.masks[: len(Xs)]]
         neighbors = None
         if method.n_neighbors is not None:
             neighbors = nearest_neighbors(Xs, int(method.n_neighbors), by=method.neighbors, masks=masks)
@@ -290,5 +317,6 @@ def _chosen(asked: Method | Baseline, method: Method | Baseline) -> dict[str, An
 def _relative_reconstruction_error(
     model: SubspaceNetwork, Xs: list[torch.Tensor], masks: list[torch.Tensor] | None
 ) -> float:
-    error = weighted_squared_error(Xs, model.autoencode(Xs, masks), [1.0], masks)
-    return float(error / sum(X.square().sum() for X in Xs))  # missing views are 0
+    error = model.shard.total(weighted_squared_error(Xs, model.autoencode(Xs, masks), [1.0], masks))
+    whole: torch.Tensor = sum(X.square().sum() for X in Xs)  # type: ignore[assignment]
+    return float(error / model.shard.total(whole))  # missing views are 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import torch
@@ -42,9 +43,15 @@ def bytes_needed(dataset: Dataset, method: Method | Baseline, readings: Sequence
     return 24 * N * D + 20 * N * m + 100 * m**2 + 100 * (m + 500) * D
 
 
-def check_memory(dataset: Dataset, method: Method | Baseline, device: torch.device, readings: Sequence[str]) -> None:
-    """Refuse a run that can't fit, before any time is spent on it."""
-    free, needed = available_memory(device), bytes_needed(dataset, method, readings)
+def check_memory(
+    dataset: Dataset, method: Method | Baseline, device: torch.device, readings: Sequence[str], processes: int = 1
+) -> None:
+    """Refuse a run that can't fit, before any time is spent on it.
+
+    Of several processes those on this machine share its memory; a card is for one.
+    """
+    here = 1 if device.type == "cuda" else int(os.environ.get("LOCAL_WORLD_SIZE", processes))
+    free, needed = available_memory(device), bytes_needed(dataset, method, readings) * here // processes
     if free is None or needed <= free:
         return
     N, m = dataset.n_samples, getattr(method, "anchors", None)

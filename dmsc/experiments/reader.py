@@ -19,6 +19,8 @@ from ..model import SubspaceNetwork
 from ..paths import replacing, write_text
 from ..selection import Candidate, check_epochs, corrected_consistency, is_degenerate
 from ..self_expression import choose_ridge, ridge_self_expression, unit_rows
+from ..sharded_spectral import read_sharded_labels
+from ..sharding import Shard
 from ..solvers.anchors import anchored_ridge, choose_anchors, read_anchored
 from ..solvers.scale_path import SCALES
 from ..spectral import READINGS, Labels, Reading, read_labels
@@ -76,6 +78,8 @@ class Reader:
         Of the run, with the device where C lies.
     folder : path, optional
         Where C of each checked epoch is kept, for a run that goes on from there, or reads the same training otherwise.
+    shard : Shard, optional
+        Which rows of C are here, where several processes have some: then the last epoch alone is read.
     """
 
     def __init__(
@@ -86,11 +90,13 @@ class Reader:
         readings: Sequence[str] = READINGS,
         clock: Clock | None = None,
         folder: Path | None = None,
+        shard: Shard | None = None,
     ):
         self.judging = "selected" in readings
         self.readings = {name: r for name, r in method.readings.items() if self.judging or name in readings}
         self.n_anchors = method.anchors if isinstance(method, Method) else None
-        self.judging = self.judging and self.n_anchors is None
+        self.shard = shard if shard is not None and shard.processes > 1 else None
+        self.judging = self.judging and self.n_anchors is None and self.shard is None
         self.dataset, self.seed, self.folder = dataset, seed, folder
         self.views = used_views(dataset, method)
         self.epochs: list[int] = []
@@ -189,7 +195,11 @@ class Reader:
         """Read C where it lies, and bring what comes out to the host."""
         if self.n_anchors is not None:
             return read_anchored(C, self.dataset.n_clusters, seed=self.seed)
-        read = read_labels(C, self.dataset.n_clusters, reading, self.seed)
+        if self.shard is not None:
+            assert isinstance(C, torch.Tensor)  # as training leaves it
+            read = read_sharded_labels(C, self.dataset.n_clusters, reading, self.seed, shard=self.shard)
+        else:
+            read = read_labels(C, self.dataset.n_clusters, reading, self.seed)
         if isinstance(C, torch.Tensor):
             return Labels(*(None if part is None else part.cpu().numpy() for part in read))
         return read

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from .. import metrics
+from ..checkpoints import is_saved
 from ..checks import SEED_LIMIT, integer
 from ..correlation import Correlation
 from ..data import Dataset
@@ -23,6 +24,8 @@ from ..methods import Baseline, Method
 from ..model import SubspaceNetwork
 from ..networks import Architecture, Conv
 from ..selection import RULE, Candidate, select
+from ..self_expression import express
+from ..sharding import Shard
 from ..spectral import Labels, Reading, warning_signs
 from ..training import History
 from .autoencoders import describe_autoencoders
@@ -40,8 +43,11 @@ PARTS = {
     "loss": LossWeights,
     "reading": Reading,
 }
+#: Checkpoints of the two steps.
+STEPS = ("AE1.pt", "AE2.pt")
 #: What a record has in the place of a rule where there was no choice.
 NO_CHOICE = "none: anchored coefficients have the plain reading of the last epoch alone"
+NOT_ONE = "none: coefficients in several processes are read at the last epoch alone, here as the paper does"
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class Experiment:
     record : dict
         The JSON record: configuration, environment, times, metrics.
     coefficients : array (N, N), or (N, m) with anchors
-        C after fine-tuning.
+        C after fine-tuning; of several processes the rows (n, N) of this one.
     labels : dict of arrays (N,)
         ``plain`` and ``paper``: the two readings of C. ``selected``: what the label-free rule of `dmsc.selection`
         chooses among all checked epochs and both readings. With anchors, ``plain`` is the only reading, and
@@ -110,6 +116,7 @@ def run_experiment(
     Returns
     -------
     Experiment
+        Of several processes (`dmsc.experiments.processes`), each of which calls it, the record is the same in all.
 
     Raises
     ------
@@ -125,7 +132,7 @@ def run_experiment(
         raise ValueError(f"{method.name} is a baseline, for the CPU only, not for {str(device)!r}: use 'auto' or 'cpu'")
     device = torch.device("cpu") if isinstance(method, Baseline) else resolve_device(device)
     config, began_in = describe(dataset, method, seed), environment()
-    resume = resume and checkpoint_dir is not None and any(Path(checkpoint_dir).glob("AE?.pt"))
+    resume = resume and checkpoint_dir is not None and any(is_saved(Path(checkpoint_dir, name)) for name in STEPS)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     if isinstance(method, Baseline):
@@ -143,10 +150,12 @@ def run_experiment(
             config=training_config(config),
             progress=progress,
         )
+    shard = Shard(dataset.n_samples) if isinstance(method, Method) else Shard(dataset.n_samples, 0, 1)
     if fit.anchors is None:
-        for sign in warning_signs(fit.coefficients, used_views(dataset, method), dataset.n_clusters):
+        for sign in warning_signs(fit.coefficients, used_views(dataset, method), dataset.n_clusters, shard):
             warnings.warn(sign, stacklevel=2)
-    chosen = select(fit.candidates) if fit.anchors is None else fit.candidates[-1]
+    rule = NO_CHOICE if fit.anchors is not None else NOT_ONE if shard.processes > 1 else RULE
+    chosen = select(fit.candidates) if rule == RULE else fit.candidates[-1]
     scores: dict[str, dict] = {name: _scores(dataset, labels) for name, labels in fit.labels.items()}
     scores["selected"] = _score(dataset, chosen.labels)
     record = {
@@ -157,7 +166,7 @@ def run_experiment(
         "environment": began_in,
         "resumed": resume,
         "selection": {
-            "rule": RULE if fit.anchors is None else NO_CHOICE,
+            "rule": rule,
             "epoch": chosen.epoch,
             "reading": chosen.reading,
             "ridge": fit.ridge,
@@ -170,7 +179,9 @@ def run_experiment(
     else:
         record |= _network_record(dataset, method, fit, scores)
     record["seconds"] = {phase: round(value, 3) for phase, value in fit.seconds.items()}
-    record["peak_memory_mb"] = peak_memory_mb(device)
+    record["peak_memory_mb"] = max(shard.everyone(peak_memory_mb(device)))
+    if shard.processes > 1:
+        record["processes"] = shard.processes
     labels = {name: read.labels for name, read in fit.labels.items()} | {"selected": chosen.labels}
     affinities = {name: read.affinity for name, read in fit.labels.items() if read.affinity is not None}
     return Experiment(record, fit.coefficients, labels, affinities, fit.histories, fit.model, fit.anchors)
@@ -185,8 +196,12 @@ def _network_record(dataset: Dataset, method: Method, fit: Fit, scores: dict) ->
     assert fit.model is not None and fit.Xs is not None  # as after any network
     raw = {name: _scores(dataset, labels) for name, labels in fit.raw.items()}
     with torch.no_grad():
-        Zs = [Z.cpu().numpy() for Z in fit.model.encode(fit.Xs, fit.masks)]
-    residual = metrics.self_expression_residual(Zs, fit.coefficients, anchors=fit.anchors)
+        Zs = fit.model.encode(fit.Xs, fit.masks)
+        if fit.model.shard.processes > 1:
+            residual = _residual(Zs, fit.model)
+        else:
+            found = [Z.cpu().numpy() for Z in Zs]
+            residual = metrics.self_expression_residual(found, fit.coefficients, anchors=fit.anchors)
     second = fit.histories["finetune"]
     return {
         "finetune_epochs_of_paper": method.paper_epochs,
@@ -200,6 +215,15 @@ def _network_record(dataset: Dataset, method: Method, fit: Fit, scores: dict) ->
         },
         "history": {step: thin(history) for step, history in fit.histories.items()},
     }
+
+
+def _residual(Zs: list[torch.Tensor], model: SubspaceNetwork) -> float:
+    """Return `dmsc.metrics.self_expression_residual` of latents and a C that lie in several processes."""
+    C, Zs, shard = model.self_expression.coefficients.double(), [Z.double() for Z in Zs], model.shard
+    pairs = zip(Zs, express(C, shard.gather_all(Zs)), strict=True)
+    sums = [torch.stack([(Z - Z_hat).square().sum(), Z.square().sum()]) for Z, Z_hat in pairs]
+    left, whole = shard.total(torch.stack(sums).sum(dim=0))
+    return float(left / whole)
 
 
 def _candidate(dataset: Dataset, candidate: Candidate) -> dict:
