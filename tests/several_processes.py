@@ -13,7 +13,10 @@ from torch import distributed, multiprocessing
 def in_processes(processes, function, *arguments):
     """Return what ``function(*arguments)``, of a module that can be imported, returns in each process."""
     with tempfile.TemporaryDirectory() as folder:
-        multiprocessing.spawn(_work, (processes, folder, function, arguments), nprocs=processes)
+        work = (processes, folder, function, arguments)
+        # forked from a server that has imported what takes seconds, and nothing that wouldn't survive it
+        multiprocessing.get_context("forkserver").set_forkserver_preload(["dmsc", "torch"])
+        multiprocessing.start_processes(_work, work, processes, start_method="forkserver")
         return [torch.load(Path(folder, f"{rank}.pt"), weights_only=False) for rank in range(processes)]
 
 

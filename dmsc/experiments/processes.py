@@ -55,7 +55,10 @@ def launch(processes: int, function: Callable[..., int], *arguments: Any) -> int
         Whatever a process raised.
     """
     processes = integer("processes", processes, 1)
-    logging.getLogger(multiprocessing.spawn.__name__).setLevel(logging.ERROR)  # it tells of each process that it ends
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # it tells of each process that it ends
+    # Python's tracker of semaphores warns of those that a killed process leaves, as the locks of progress bars
+    quiet = "ignore:resource_tracker:UserWarning"
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), quiet]))
     with tempfile.TemporaryDirectory() as folder:
         started = multiprocessing.start_processes(
             _work, (processes, folder, function, arguments), processes, join=False, start_method="spawn"
@@ -87,18 +90,18 @@ def _work(rank: int, processes: int, folder: str, function: Callable[..., int], 
     """Be one of the processes that `launch` started; they meet in a file, and talk within this machine."""
     os.environ |= {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo", "LOCAL_RANK": str(rank)}
     os.environ["LOCAL_WORLD_SIZE"] = str(processes)
-    try:
-        with several_processes(f"file://{folder}/store", rank, processes):
+    with several_processes(f"file://{folder}/store", rank, processes):
+        try:
             status = function(*arguments)
-        if rank == 0:
-            Path(folder, "status").write_text(str(status), encoding="utf-8")
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-    except Exception as error:  # it is raised again in the process that started this one
-        file = Path(folder, f"{rank}.error")
-        file.with_suffix(".tmp").write_bytes(_pickled(error))
-        file.with_suffix(".tmp").rename(file)
-        raise SystemExit(1) from None
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
+        except Exception as error:  # it is raised again in the process that started this one; told before others fail
+            file = Path(folder, f"{rank}.error")
+            file.with_suffix(".tmp").write_bytes(_pickled(error))
+            file.with_suffix(".tmp").rename(file)
+            raise SystemExit(1) from None
+    if rank == 0:
+        Path(folder, "status").write_text(str(status), encoding="utf-8")
 
 
 def _pickled(error: Exception) -> bytes:
