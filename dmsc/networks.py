@@ -20,7 +20,7 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 
 from .checks import integer, one_of
 
-__all__ = ["Architecture", "Conv", "build_decoder", "build_encoder", "latent_shape"]
+__all__ = ["Architecture", "Conv", "build_decoder", "build_encoder", "latent_shape", "multiplications"]
 
 ACTIVATIONS = {"relu": nn.ReLU, "none": nn.Identity}
 INITIALIZATIONS = ("xavier", "torch")
@@ -277,3 +277,19 @@ def initialize(network: nn.Sequential, architecture: Architecture) -> nn.Sequent
                 nn.init.xavier_uniform_(layer.get_parameter("weight"))
                 nn.init.zeros_(layer.get_parameter("bias"))
     return network
+
+
+@torch.no_grad()
+def multiplications(network: nn.Module, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return how many multiplications a sample of this shape takes in a stack of layers: in convolutions, in others."""
+    convolutions, others = 0, 0
+    X = next(network.parameters()).new_zeros(1, *shape)
+    for layer in network.children():
+        Y = layer(X)
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            fewer = X if Y.shape[2] > X.shape[2] else Y  # one visit of the kernel for every such pixel
+            convolutions += layer.weight.numel() * fewer.shape[2] * fewer.shape[3]
+        elif isinstance(layer, nn.Linear):
+            others += layer.weight.numel()
+        X = Y
+    return convolutions, others

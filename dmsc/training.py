@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
+from .affine import affine_reconstruction, affine_terms
 from .checkpoints import is_saved, load_checkpoint, save_checkpoint
 from .checks import check_masks, integer, one_of, positive_number
 from .correlation import Correlation
@@ -118,12 +120,16 @@ def pretrain(
         enough = tolerance * float(shard.total(weighted_squared_error(Xs, zeros, weights, masks)))
     order = torch.Generator().manual_seed(seed)
 
+    whole = batch_size is None or integer("batch_size", batch_size, 1) >= n_samples
+    whole = whole and masks is None and through == "latents"
+    shorter = affine_reconstruction(model, Xs, weights) if whole else None
+
     def epoch_step() -> dict[str, torch.Tensor]:
         total = Xs[0].new_zeros(())
         for rows in batches(n_samples, batch_size, order, Xs[0].device, shard):
             batch, has = [X[rows] for X in Xs], None if masks is None else [mask[rows] for mask in masks]
             optimizer.zero_grad()
-            loss = weighted_squared_error(batch, reconstruct(batch, has), weights, has)
+            loss = shorter() if shorter else weighted_squared_error(batch, reconstruct(batch, has), weights, has)
             loss.backward()
             shard.sum_gradients(model.autoencoder_parameters())
             optimizer.step()
@@ -214,10 +220,14 @@ def finetune(
         rate = positive_number("network_learning_rate", network_learning_rate)
         optimizer.add_param_group({"params": [p for p in trained if p is not C], "lr": rate, "initial_lr": rate})
     tolerance = -math.inf if tolerance is None else positive_number("tolerance", tolerance)
+    evaluate = affine_terms(model, Xs, weights) if masks is None and correlation is None and solve is None else None
+    if evaluate is None:
+        options = {"masks": masks, "correlation": correlation, "solve": solve}
+        evaluate = partial(finetuning_terms, model, Xs, weights, **options)  # type: ignore[arg-type]
 
     def epoch_step() -> dict[str, torch.Tensor]:
         optimizer.zero_grad()
-        terms = finetuning_terms(model, Xs, weights, masks=masks, correlation=correlation, solve=solve)
+        terms = evaluate()
         smooth = {name: term for name, term in terms.items() if weights.norm == 2 or name != "regularization"}
         loss: torch.Tensor = sum(smooth.values())  # type: ignore[assignment]
         loss.backward()
