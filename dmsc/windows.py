@@ -141,10 +141,11 @@ def _added(Z: torch.Tensor, kernels: Sequence[torch.Tensor], bands: Sequence[sli
     finely = Z.dtype if Z.dtype == torch.float64 else torch.float32  # bands overlap, and sums are not to be rounded
     X = Z.new_zeros(len(Z), pixels, dtype=finely)
     for z, K, band in zip(_latent_rows(Z, bands), kernels, bands, strict=True):
+        x = X[:, band]
         if Z.dtype == finely:
-            X[:, band].addmm_(z, K.T)
+            torch.addmm(x, z, K.T, out=x)
         else:
-            X[:, band] += z @ K.T
+            x += z @ K.T
     return X.to(Z.dtype)
 
 
