@@ -30,15 +30,16 @@ def data():
     return Dataset("random", Xs, np.arange(30) % 5, ("a", "b"), 5)
 
 
+@pytest.mark.parametrize("way", ["dmsc", "dmsc, plain"])
 @pytest.mark.parametrize("task", ["pretrain", "finetune"])
-def test_listing_and_package_have_the_same_losses(scripts, data, task):
+def test_listing_and_package_have_the_same_losses(scripts, data, task, way):
     listing, epochs = scripts
     torch.manual_seed(0)
     Xs = [torch.tensor(X) for X in data.Xs]
     source = listing.ListingNetwork(30)
     model = epochs.network_like(source, data, torch.device("cpu"))
     theirs = epochs.steps("listing", task, source, Xs, data)
-    ours = epochs.steps("dmsc", task, model, Xs, data)
+    ours = epochs.steps(way, task, model, Xs, data)
     for _ in range(10):
         assert ours() == pytest.approx(theirs(), rel=1e-4)
 
@@ -75,3 +76,15 @@ def test_arithmetic_is_counted_as_by_hand(scripts, data):
     assert found["products with C"] == 225.0
     up = 441 * (16 * 256 + 9 * 512) + 2 * 100 * 16 * 1024 + 400 * (9 * 512 + 16 * 256)
     assert found["convolutions, channels rounded up"] == pytest.approx(2 * 3 * 2 * 2500 * up / 1e9, abs=0.01)
+
+
+@pytest.mark.parametrize("task", ["pretrain", "finetune"])
+def test_pytorch_counts_the_plain_ways_arithmetic(scripts, data, task):
+    """All of it but the gradients of the first layers by the images, which nobody asks for."""
+    listing, epochs = scripts
+    model = epochs.network_like(listing.ListingNetwork(30), data, torch.device("cpu"))
+    expected = epochs.arithmetic(model, 30)
+    first = 2 * 2 * 30 * 441 * 160 / 1e9
+    expected = expected["convolutions"] + expected["products with C"] * (task == "finetune") - first
+    found = epochs.counted(epochs.steps("dmsc, plain", task, model, [torch.tensor(X) for X in data.Xs], data))
+    assert found == pytest.approx(expected, abs=0.02)
