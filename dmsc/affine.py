@@ -135,8 +135,9 @@ def affine_terms(
 ) -> Callable[[], dict[str, torch.Tensor]] | None:
     """Return a function that evaluates `dmsc.losses.finetuning_terms` with less arithmetic, or None where none does.
 
-    None is for networks that aren't affine, for other devices than the CPU (it was measured there alone), and for views
-    with which the plain way costs least. A ``way``, "basis" or "windows", is taken whatever it costs.
+    None is for networks that aren't affine, for several processes, for other devices than the CPU (it was measured
+    there alone), and for views with which the plain way costs least. A ``way``, "basis" or "windows", is taken whatever
+    it costs.
     """
     views = _chosen(model, Xs, _ways_to_finetune, way)
     if views is None:
@@ -197,7 +198,8 @@ def _chosen(
     way: str | None,
 ) -> list[View] | None:
     """Return every view in a given way where it has it, else in that which costs least; or None."""
-    if not is_affine(model) or Xs[0].device.type != "cpu" or not all(X.isfinite().all() for X in Xs):
+    alone = model.shard.processes == 1
+    if not (alone and is_affine(model)) or Xs[0].device.type != "cpu" or not all(X.isfinite().all() for X in Xs):
         return None
     found = [ways_of(model, m, X) for m, X in enumerate(Xs)]
     if not all(ways for _, ways in found):

@@ -1,5 +1,7 @@
 """Training by several processes: the numbers of one, in every variant."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -28,6 +30,7 @@ VARIANTS = {
     "affinity-relative": ("images", {}, {"relative": True, "lambda_self_expression": 10.0}, {}, True),
     "affinity-vectors": ("vectors", {}, {"relative": True}, {"tolerance": 0.2}, False),
     "through-coefficients": ("images", {}, {}, {"through": "coefficients"}, False),
+    "affine": ("images", {"activation": "none", "zero_diagonal": True}, {}, {}, False),
     "early": ("images", {"plan": "early", "zero_diagonal": True}, {}, {}, False),
     "intermediate-masks": ("images", {"plan": "intermediate", "fusion_function": "max"}, {}, {}, True),
     "late": ("images", {"plan": "late", "fusion_function": "sum"}, {"relative": True}, {}, False),
@@ -52,7 +55,8 @@ def train(name, rank=None, processes=None):
     if "plan" in network:
         network["plan"] = fusion_plan(network["plan"], len(Xs), len(ARCHITECTURE.convolutions))
     torch.manual_seed(0)
-    model = SubspaceNetwork(SHAPES[views], N, ARCHITECTURE, shard=shard, **network)
+    architecture = replace(ARCHITECTURE, activation=network.pop("activation", "relu"))
+    model = SubspaceNetwork(SHAPES[views], N, architecture, shard=shard, **network)
     mine = [X[shard.rows] for X in Xs]
     histories = [
         pretrain(model, mine, epochs=3, masks=masks, **first),

@@ -12,7 +12,9 @@ from ..devices import available_memory
 from ..methods import Baseline, Method
 from .reader import used_views
 
-__all__ = ["ANCHORS", "DENSE_LIMIT", "auto_anchors", "bytes_needed", "check_memory"]
+__all__ = [
+    "ANCHORS", "DENSE_LIMIT", "auto_anchors", "bytes_needed", "bytes_per_process", "bytes_sent", "check_memory",
+]  # fmt: skip
 
 #: Where estimators go over to anchors by themselves: above so many samples, to so many anchors. A step costs m³, and
 #: 500 anchors served the 10 000 digits of MNIST no worse than all samples did (results/benchmarks/mnist_full.json).
@@ -20,6 +22,8 @@ DENSE_LIMIT, ANCHORS = 10_000, 500
 #: Bytes per entry of C (N, N) that are held at the greatest, mostly in float64 (measured at N = 4000): to read C once,
 #: and to choose a penalty, judge both readings and compare with the raw views.
 BYTES_TO_READ, BYTES_TO_JUDGE = 60, 100
+#: The same, of the rows that each of several processes has (`benchmarks/processes.py`).
+BYTES_TO_SHARE = 40
 
 WAY_OUT = f"a network with anchors={ANCHORS} ('dmsc run --set anchors={ANCHORS}'), whose memory is linear in N"
 
@@ -41,6 +45,34 @@ def bytes_needed(dataset: Dataset, method: Method | Baseline, readings: Sequence
         return (BYTES_TO_JUDGE if "selected" in readings else BYTES_TO_READ) * N**2
     D = sum(X[0].size for X in used_views(dataset, method))
     return 24 * N * D + 20 * N * m + 100 * m**2 + 100 * (m + 500) * D
+
+
+def bytes_per_process(n_samples: int, width: int, processes: int, zero_diagonal: bool = False) -> tuple[int, int]:
+    """Return about how many bytes each of several processes holds at the greatest, to train and to read C.
+
+    With n = N / P rows of C, and latents of d values in all views together:
+
+        training    (24 + 4 z) n N  +  16 N d     C, Adam's two moments, the gradient and its two parts while they are
+                                                  added (and C without its diagonal: z = 1); the latents of all,
+                                                  their gradient, and what is sent and received
+        reading     40 n N                        rows and columns, in float64 where they are added
+
+    beside what is linear in n: views, activations, reconstructions. Measured in ``benchmarks/processes.py``.
+    """
+    rows = -(-n_samples // processes)
+    square = rows * n_samples
+    return (24 + 4 * zero_diagonal) * square + 16 * n_samples * width, BYTES_TO_SHARE * square
+
+
+def bytes_sent(n_samples: int, width: int, processes: int, n_parameters: int) -> int:
+    """Return how many bytes all processes together send in an epoch of fine-tuning.
+
+    The latents (N, d) go to everyone, their gradients come back summed; those of the networks' W parameters are summed
+    for everyone, in a ring:
+
+        4 (P - 1) (2 N d  +  2 W)
+    """
+    return 4 * (processes - 1) * (2 * n_samples * width + 2 * n_parameters)
 
 
 def check_memory(

@@ -1,5 +1,6 @@
 """How much memory a run needs, and where anchors take the place of all samples."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,16 @@ from bad_input import one_clear_error
 
 import dmsc
 from dmsc.experiments import memory as module
-from dmsc.experiments.memory import ANCHORS, DENSE_LIMIT, auto_anchors, bytes_needed, check_memory
+from dmsc.experiments.memory import (
+    ANCHORS,
+    DENSE_LIMIT,
+    auto_anchors,
+    bytes_needed,
+    bytes_per_process,
+    bytes_sent,
+    check_memory,
+)
+from dmsc.paths import ROOT
 from dmsc.presets import BASELINES, preset
 
 CPU = torch.device("cpu")
@@ -35,6 +45,26 @@ def test_all_samples_need_a_square_and_anchors_a_line():
     alone = preset("dsc-l2", "mine", 3, anchors=100)  # one of the two views
     assert bytes_needed(data(1000), alone, ()) < bytes_needed(data(1000), affinity(anchors=100), ())
     assert bytes_needed(data(20_000, 1024), affinity(anchors=500), ()) < 2 * 2**30
+
+
+def test_processes_share_the_square_and_each_has_all_latents():
+    one, four = (bytes_per_process(4000, 100, processes) for processes in (1, 4))
+    assert [a - 4 * b for a, b in zip(one, four, strict=True)] == [-3 * 16 * 4000 * 100, 0]
+    assert bytes_per_process(4001, 0, 4)[1] == 40 * 1001 * 4001  # the rows of the fullest
+    assert bytes_sent(4000, 100, 1, 10**6) == 0
+    assert bytes_sent(10, 3, 5, 7) == 4 * (4 * 2 * 10 * 3 + 2 * 4 * 7)
+
+
+def test_the_formulas_hold_where_they_were_measured():
+    points = json.loads((ROOT / "results" / "benchmarks" / "processes.json").read_text())["points"]
+    assert {point["processes"] for point in points} == {1, 2, 4}
+    for point in points:
+        measured, N, P = point["measured"], point["n_samples"], point["processes"]
+        expected = bytes_per_process(N, measured["width"], P, point["zero_diagonal"])
+        assert measured["training_bytes"] == pytest.approx(expected[0], rel=0.25)
+        assert measured["reading_bytes"] == pytest.approx(expected[1], rel=0.35)
+        sent = bytes_sent(N, measured["width"], P, measured["n_parameters"])
+        assert measured["sent_bytes"] == pytest.approx(sent, rel=0.05, abs=50_000)  # of one process: what others say
 
 
 def test_what_does_not_fit_is_refused_with_the_way_out(monkeypatch):
