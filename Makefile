@@ -8,10 +8,13 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 STAMP := $(VENV)/.installed
 GRADER := $(VENV)/.nbgrader
-CODE := $(wildcard dmsc tests benchmarks notebooks course)
+ENGINE := $(VENV)/.snakemake
+CODE := $(wildcard dmsc tests benchmarks notebooks course workflow)
+# MiB that jobs share, see workflow/README.md
+MEM_MB ?= $(shell $(VENV)/bin/python -c 'import psutil; print(psutil.virtual_memory().available >> 20)')
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce course test test-browser lint notebooks table bench bench-gpu lab site clean distclean
+.PHONY: help env reproduce papers course test test-browser test-cluster lint notebooks table bench bench-gpu lab site clean distclean
 unexport MPLBACKEND
 
 help: ## show this list
@@ -19,7 +22,7 @@ help: ## show this list
 	@echo
 	@echo "  PYTHON=python3.12  which Python makes .venv       JOBS=2  how many tests or notebooks run at a time"
 	@echo "  PIP_ARGS=...       more options for pip, e.g. '--extra-index-url URL' with the URL of PyTorch's CPU wheels"
-	@echo "  ARGS=...           more options for dmsc reproduce, table and JupyterLab, e.g. ARGS='--only 04'"
+	@echo "  ARGS=...           more options for dmsc reproduce, table, Snakemake and JupyterLab, e.g. ARGS='--only 04'"
 
 env: $(STAMP) ## make .venv and install everything there (once)
 
@@ -36,6 +39,14 @@ $(STAMP): pyproject.toml constraints.txt
 reproduce: env ## run every notebook into results/notebooks, with figures and a table
 	$(RUN) dmsc reproduce --jobs $(JOBS) $(ARGS)
 
+papers: $(ENGINE) ## run the papers' study as jobs of Snakemake, JOBS at a time; ARGS='--config study=NAME' for another
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/snakemake --profile workflow/profiles/local --cores $(JOBS) \
+	  --resources mem_mb=$(MEM_MB) gpu=1 $(ARGS)
+
+$(ENGINE): $(STAMP)
+	$(RUN) pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e ".[workflow]"
+	@touch $@
+
 $(GRADER): $(STAMP)
 	$(RUN) pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e ".[course]"
 	@touch $@
@@ -46,7 +57,7 @@ course: $(GRADER) ## install nbgrader, prove that every assignment is graded as 
 	$(RUN) dmsc course release --overwrite --to build/course
 
 test: export OMP_NUM_THREADS ?= 1  # small problems: a second thread mostly waits
-test: lint $(GRADER) ## lint, unit tests, then every notebook against its stored outputs
+test: lint $(GRADER) $(ENGINE) ## lint, unit tests, then every notebook against its stored outputs
 	$(RUN) pytest -q -n $(JOBS) --dist worksteal
 	$(RUN) pytest -q -n $(JOBS) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
 
@@ -57,6 +68,12 @@ test-browser: env ## pages and site in Chromium: they run, formulas are drawn, n
 	elif ! $(RUN) pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt playwright; then \
 	  echo "make test-browser: SKIPPED, as playwright could not be installed"; exit 0; \
 	fi; $(RUN) pytest -q -n 0 tests/browser
+
+test-cluster: export OMP_NUM_THREADS ?= 1
+test-cluster: $(ENGINE) ## studies on a SLURM of one node, which is started here (skipped without SLURM's programs)
+	@if ! PATH="$$PATH:/usr/sbin" command -v slurmctld >/dev/null; then \
+	  echo "make test-cluster: SKIPPED, as there is no slurmctld; on Debian: apt install slurm-wlm munge"; exit 0; \
+	fi; $(RUN) pytest -q -n 0 tests/cluster
 
 lint: env ## rules, format and types
 	$(RUN) ruff check $(CODE)

@@ -16,6 +16,7 @@ from .course import commands as course
 from .data.dataset import list_datasets, load_dataset
 from .data.inspection import inspect_dataset
 from .experiments import command as run_command
+from .experiments import commands as sweeping
 from .experiments import tables
 from .experiments.migration import migrate_folder
 from .experiments.prose import renew_numbers
@@ -27,7 +28,6 @@ from .experiments.records import (
     records_path,
 )
 from .experiments.studies import parse_settings, read_study
-from .experiments.sweep import sweep
 from .pages import copies, running
 from .paths import write_text
 from .presets import BASELINES, METHODS
@@ -118,17 +118,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--max-clusters", type=int, default=20, metavar="K", help="largest number (default 20)")
     command.set_defaults(act=estimate_k)
 
-    command = commands.add_parser("sweep", help="run what a study has no record of yet, into runs/STUDY")
-    command.add_argument("study", metavar="STUDY", help="a .yaml file, or the name of one in studies/")
-    command.add_argument("--dry-run", action="store_true", help="only check and list the runs, with minutes")
-    command.add_argument("--retry", action="store_true", help="do runs again that failed before")
-    command.add_argument("--device", default="auto", help="of the networks: auto (CUDA, then CPU), cpu, cuda")
-    _add_folders(command)
-    command.set_defaults(
-        act=lambda a: sweep(
-            a.study, dry_run=a.dry_run, retry=a.retry, device=a.device, store=a.records, results=a.results
-        )
-    )
+    sweeping.add_arguments(commands.add_parser("sweep", help="run what a study has no record of yet, into runs/STUDY"))
 
     record = commands.add_parser("record", help="move finished runs into a study; renew records of older formats")
     acts = record.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -136,7 +126,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("runs", nargs="+", metavar="RUN", help="names of runs (also *), files, or folders of runs/")
     command.add_argument("--study", required=True, metavar="NAME")
     command.add_argument("--overwrite", action="store_true", help="also where the study has another record of a run")
-    _add_folders(command)
+    sweeping.add_folders(command)
     command.set_defaults(act=add)
     command = acts.add_parser("migrate", help="write a folder of records of formats 1 and 2 into results/STUDY")
     command.add_argument("folder", metavar="FOLDER")
@@ -183,11 +173,6 @@ def build_parser() -> argparse.ArgumentParser:
     command = commands.add_parser("methods", help="list the methods")
     command.set_defaults(act=lambda _: print_list({name: m.source for name, m in (METHODS | BASELINES).items()}))
     return parser
-
-
-def _add_folders(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--records", default=RUNS, metavar="FOLDER", help="where runs are written, default: runs")
-    command.add_argument("--results", default=RESULTS, metavar="FOLDER", help="of the studies, default: results")
 
 
 def print_list(entries: dict[str, str]) -> int:

@@ -251,7 +251,8 @@ def test_no_data_and_no_large_file_is_tracked():
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_help_shows_every_target():
     shown = subprocess.run(["make"], capture_output=True, text=True, cwd=ROOT, check=True).stdout
-    targets = ["env", "reproduce", "test", "test-browser", "lint", "notebooks", "table", "lab", "site", "clean"]
+    targets = ["env", "reproduce", "papers", "test", "test-browser", "test-cluster", "lint", "notebooks", "table"]
+    targets += ["lab", "site", "clean"]
     assert set(targets) <= set(re.findall(r"^  make ([a-z-]+) +\w", shown, flags=re.M))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     phony = re.search(r"^\.PHONY: (.*)", makefile, flags=re.M)[1].split()
@@ -262,4 +263,4 @@ def test_ci_runs_the_tests_of_the_makefile():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     calls = [line for line in script.read_text(encoding="utf-8").splitlines() if line.startswith("make ")]
-    assert calls == ["make test", "make test-browser"]
+    assert calls == ["make test", "make test-browser", "make test-cluster"]

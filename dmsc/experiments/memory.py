@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 
 from ..data import Dataset
 from ..devices import available_memory
 from ..methods import Baseline, Method
+from ..networks import Architecture, conv_sizes
 from .reader import used_views
 
 __all__ = [
     "ANCHORS", "DENSE_LIMIT", "auto_anchors", "bytes_needed", "bytes_per_process", "bytes_sent", "check_memory",
+    "process_megabytes",
 ]  # fmt: skip
 
 #: Where estimators go over to anchors by themselves: above so many samples, to so many anchors. A step costs m³, and
@@ -24,6 +27,12 @@ DENSE_LIMIT, ANCHORS = 10_000, 500
 BYTES_TO_READ, BYTES_TO_JUDGE = 60, 100
 #: The same, of the rows that each of several processes has (`benchmarks/processes.py`).
 BYTES_TO_SHARE = 40
+
+#: Of a process: MiB of Python with what it imports, of an engine's own processes around it, and of PyTorch's work space
+#: for convolutions. Bytes per value of the data that are read, of the views that a method uses, and of a network's
+#: layers with their gradients.
+PROCESS, ENGINE, WORKSPACE = 450, 300, 250
+BYTES_TO_LOAD, BYTES_OF_VIEWS, BYTES_OF_LAYERS = 12, 64, 12
 
 WAY_OUT = f"a network with anchors={ANCHORS} ('dmsc run --set anchors={ANCHORS}'), whose memory is linear in N"
 
@@ -98,3 +107,34 @@ def auto_anchors(dataset: Dataset, method: Method, device: torch.device, reading
     free = available_memory(device)
     fits = free is None or bytes_needed(dataset, method, readings) <= free
     return None if fits and dataset.n_samples <= DENSE_LIMIT else min(ANCHORS, dataset.n_samples)
+
+
+def process_megabytes(dataset: Dataset, method: Method | Baseline, studied: Iterable[Dataset] = ()) -> int:
+    """Return about how many MiB a process takes at the greatest that runs one method on the CPU, rounded up to 50.
+
+    For a batch engine, which asks before the process runs. With N samples of D values in the views that the method
+    uses, A values in all layers of its encoders and decoders, and S values in all data of the study, which are read
+    and checked before, it is
+
+        450 MiB  +  300 MiB  +  12 S  +  100 N²  +  64 N D  (+  250 MiB  +  12 N A  for a network)
+
+    for Python with PyTorch; for the processes of the engine around it; for the data; for C, its reading, and the
+    choices without labels (see `bytes_needed`, whose terms take the place of 100 N² with anchors); for copies of the
+    views, mostly in float64; for training. `tests/experiments/test_memory.py` holds it against the records.
+    """
+    N = dataset.n_samples
+    views = [X.shape[1:] for X in used_views(dataset, method)]
+    read = sum(X.size for whole in studied for X in whole.Xs)
+    needed = bytes_needed(dataset, method, ("selected",)) + BYTES_TO_LOAD * read
+    needed += BYTES_OF_VIEWS * N * sum(map(math.prod, views))
+    if isinstance(method, Method):
+        needed += WORKSPACE * 2**20 + BYTES_OF_LAYERS * N * sum(_values(shape, method.architecture) for shape in views)
+    return 50 * math.ceil((PROCESS + ENGINE + needed / 2**20) / 50)
+
+
+def _values(shape: tuple[int, ...], architecture: Architecture) -> int:
+    """Return how many values one sample of a view has in all layers of its encoder and decoder."""
+    if len(shape) == 1:
+        return 2 * sum(architecture.widths(shape[0]))
+    sizes = conv_sizes(tuple(shape[1:]), architecture)[1:]
+    return 2 * sum(conv.channels * math.prod(size) for conv, size in zip(architecture.convolutions, sizes, strict=True))

@@ -2,11 +2,13 @@
 
 In ``runs/<study>/`` each run has its record ``<run>.json`` (or ``<run>.failed.json``), its log ``<run>.log``, and,
 while it lasts, a lock and checkpoints. Runs that only read C otherwise share the latter, and train once.
+A batch engine calls it for one run a time (``only``); see workflow/README.md.
 """
 
 from __future__ import annotations
 
 import fcntl
+import glob
 import json
 import os
 import shutil
@@ -14,7 +16,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -26,7 +28,8 @@ from tqdm import tqdm
 from ..devices import precision, resolve_device
 from ..methods import Baseline, Method
 from ..paths import write_text
-from .records import FAILED, RESULTS, RUNS, environment, load_records, method_scores, records_frame, save_record
+from .planning import State, choose_runs, earlier_runs, expected_minutes
+from .records import FAILED, RESULTS, RUNS, environment, load_records, method_scores, save_record
 from .run import run_experiment
 from .studies import PlannedRun, read_study, study_path
 from .tables import family_table, metrics_text
@@ -37,6 +40,7 @@ __all__ = ["sweep"]
 def sweep(
     study: str | Path,
     *,
+    only: Collection[str] = (),
     dry_run: bool = False,
     retry: bool = False,
     device: str = "auto",
@@ -45,10 +49,15 @@ def sweep(
 ) -> int:
     """Run a study; return the exit status: 1 if a run of it failed.
 
+    With ``only``, it is 1 unless every run that was named has a record in the end: a run that another sweep is at work
+    on has none yet.
+
     Parameters
     ----------
     study : path or str
         Its file, or the name of one in ``studies/``. All of it is checked before anything runs.
+    only : collection of str
+        Names of runs; all by default.
     dry_run : bool
         Only list the runs: what is done, and how many minutes the others will take by the records there are; "shared"
         are those that an earlier one in the list trains for.
@@ -61,16 +70,19 @@ def sweep(
     """
     environment()  # the code is loaded now: the records will name the commit of this moment
     file = study_path(study)
-    runs = read_study(file)
+    every = read_study(file)
+    sharing = _sharing(every)
+    runs = choose_runs(every, only)
+    del every  # and with it the datasets of other runs
     used = resolve_device(device)
     for run in runs:
         if isinstance(run.method, Method):
             with precision(run.method.precision, used):  # refuses what the device hasn't
                 pass
     state = State(file.stem, Path(store) / file.stem, Path(results) / file.stem)
-    states = state.of(runs)
+    states = state.of(run.name for run in runs)
     waiting = [run for run in runs if states[run.name] == "to do" or (retry and states[run.name] == "failed")]
-    earlier = _minutes(store, results)
+    earlier = earlier_runs(store, results)
     counts = ", ".join(f"{count} {name}" for name, count in Counter(states.values()).items())
     print(f"{file}: {len(runs)} runs: {counts}")
     trained = {run.training: run.name for run in reversed(waiting)}  # by the first of those that share a training
@@ -86,68 +98,29 @@ def sweep(
         return 0
     if waiting:
         state.folder.mkdir(parents=True, exist_ok=True)
-        _run_all(waiting, runs, state, device, retry)
-    return _conclude(runs, state)
+        _run_all(waiting, sharing, state, device, retry)
+    return _conclude(runs, state, bool(only))
 
 
-class State:
-    """What is known of the runs of a study: records in its two folders, notes on failures."""
-
-    def __init__(self, study: str, folder: Path, committed: Path) -> None:
-        self.study, self.folder, self.committed = study, folder, committed
-
-    def of(self, runs: list[PlannedRun]) -> dict[str, str]:
-        """Return "done", "failed" or "to do" by the names of the runs."""
-        committed = {record["run"] for record in load_records(self.committed)} if self.committed.is_dir() else set()
-        return {run.name: "done" if run.name in committed else self._in_folder(run) for run in runs}
-
-    def _in_folder(self, run: PlannedRun) -> str:
-        if self.path(run, ".json").exists():
-            return "done"
-        return "failed" if self.path(run, FAILED).exists() else "to do"
-
-    def path(self, run: PlannedRun, ending: str) -> Path:
-        """Return a file of a run."""
-        return self.folder / f"{run.name}{ending}"
-
-    def failed_since(self, run: PlannedRun, then: float) -> bool:
-        """Tell whether a note on the run's failure is younger than a time."""
-        note = self.path(run, FAILED)
-        return note.exists() and note.stat().st_mtime > then
-
-
-def _minutes(*folders: str | Path) -> pd.DataFrame:
-    """Return the records that there are, to expect times from."""
-    frame = records_frame(load_records(*(folder for folder in folders if Path(folder).is_dir())))
-    return frame if frame.empty else frame.assign(epochs=frame["epochs"].fillna(0))
-
-
-def _expected(run: PlannedRun, earlier: pd.DataFrame) -> float | None:
-    """Return the mean minutes of such runs; or else, by their epochs, of this or any network on the same data."""
-    if earlier.empty:
-        return None
-    epochs = getattr(run.method, "finetune_epochs", 0)
-    like = earlier[earlier["dataset"] == run.whole.name]
-    same = like[like["method"] == run.method.name]
-    exact = same[same["epochs"] == epochs]["minutes"]
-    if len(exact):
-        return float(exact.mean())
-    for near in (same, like):
-        trained = near[near["epochs"] > 0]
-        if epochs and len(trained):
-            return float((trained["minutes"] / trained["epochs"].astype(float)).mean() * epochs)
-    return None
+def _sharing(runs: list[PlannedRun]) -> dict[str, list[str]]:
+    """Return the names of the runs by the name of their training."""
+    names: dict[str, list[str]] = {}
+    for run in runs:
+        names.setdefault(run.training, []).append(run.name)
+    return names
 
 
 def _estimate(run: PlannedRun, earlier: pd.DataFrame) -> str:
-    expected = _expected(run, earlier)
+    expected = expected_minutes(run, earlier)
     return "?" if expected is None else f"{expected:.1f}"
 
 
 def _forecast(waiting: list[PlannedRun], training: set[str], earlier: pd.DataFrame) -> str:
     if not waiting:
         return "nothing to do"
-    expected = [_expected(run, earlier) for run in waiting if run.name in training]  # to read C again takes little
+    expected = [
+        expected_minutes(run, earlier) for run in waiting if run.name in training
+    ]  # to read C again takes little
     known = [value for value in expected if value is not None]
     unknown = len(expected) - len(known)
     return (
@@ -156,35 +129,43 @@ def _forecast(waiting: list[PlannedRun], training: set[str], earlier: pd.DataFra
     )
 
 
-def _run_all(waiting: list[PlannedRun], runs: list[PlannedRun], state: State, device: str, retry: bool) -> None:
+def _run_all(waiting: list[PlannedRun], sharing: dict[str, list[str]], state: State, device: str, retry: bool) -> None:
     began = time.time()
     bar = tqdm(waiting, unit="run", disable=None)  # off where stderr is no terminal
     for number, run in enumerate(bar, start=1):
         count = f"[{number}/{len(waiting)}] {run.name}"
         checkpoints = state.folder / "checkpoints" / run.training
         with _locked(state.folder / f"{run.training}.lock") as mine:
-            before = state.of([run])[run.name]  # another sweep may have been quicker
+            before = state.of([run.name])[run.name]  # another sweep may have been quicker
             if not mine:
                 outcome = "skipped: another sweep is at work on it, or on its training"
-            elif before == "done" or (before == "failed" and (not retry or state.failed_since(run, began))):
+            elif before == "done" or (before == "failed" and (not retry or state.failed_since(run.name, began))):
                 outcome = f"skipped: another sweep did it ({before})"
             else:
                 bar.set_description(run.name)
                 if bar.disable:
                     print(f"{count} starts", flush=True)
+                _remove_unfinished(run, state)
                 outcome = _run(run, state, device, checkpoints)
-            sharing = [other for other in runs if other.training == run.training]
-            if mine and {*state.of(sharing).values()} == {"done"}:
+            if mine and {*state.of(sharing[run.training]).values()} == {"done"}:
                 shutil.rmtree(checkpoints, ignore_errors=True)
         with tqdm.external_write_mode():
             print(f"{count} {outcome}", flush=True)
+
+
+def _remove_unfinished(run: PlannedRun, state: State) -> None:
+    """Remove what a process that was killed had begun to write of this run; its lock is ours."""
+    for file in state.folder.glob(f".{glob.escape(run.name)}.*.tmp*"):
+        file.unlink()
+    for file in (state.folder / "checkpoints" / run.training).glob(".*.tmp*"):
+        file.unlink()
 
 
 def _run(run: PlannedRun, state: State, device: str, checkpoints: Path) -> str:
     """Run, with whatever is printed in the run's log; write the record or the note on its failure; return a line."""
     began = time.monotonic()
     _forget_peak_memory()
-    with state.path(run, ".log").open("a", 1, "utf-8") as log, redirect_stdout(log), redirect_stderr(log):
+    with state.path(run.name, ".log").open("a", 1, "utf-8") as log, redirect_stdout(log), redirect_stderr(log):
         print(f"{_now()} {run.name} of study {state.study}\n{run.dataset!r}\n{run.method.source}", flush=True)
         try:
             experiment = run_experiment(
@@ -196,37 +177,39 @@ def _run(run: PlannedRun, state: State, device: str, checkpoints: Path) -> str:
                 resume=True,
                 progress=False,
             )
-            save_record(experiment.record, state.path(run, ".json"))
+            save_record(experiment.record, state.path(run.name, ".json"))
         except Exception as error:  # whatever it is: it is written down, and the others go on
             traceback.print_exc()
             problem = " ".join(f"{type(error).__name__}: {error}".split())
             note = {"run": run.name, "study": state.study, "error": problem, "time": _now(), "config": run.config}
-            write_text(state.path(run, FAILED), json.dumps(note, indent=1, sort_keys=True) + "\n")
-            return f"failed after {_passed(began)}: {problem} (see {state.path(run, '.log')})"
+            write_text(state.path(run.name, FAILED), json.dumps(note, indent=1, sort_keys=True) + "\n")
+            return f"failed after {_passed(began)}: {problem} (see {state.path(run.name, '.log')})"
         print(f"{metrics_text(experiment.record)}\n{_now()} done", flush=True)
-    state.path(run, FAILED).unlink(missing_ok=True)
+    state.path(run.name, FAILED).unlink(missing_ok=True)
     accuracies = {reading: scores.get("acc") for reading, scores in method_scores(experiment.record).items()}
     known = "  ".join(f"{reading} {100 * acc:.1f}" for reading, acc in accuracies.items() if acc is not None)
     return f"done in {_passed(began)}" + f", ACC {known}" * bool(known)
 
 
-def _conclude(runs: list[PlannedRun], state: State) -> int:
-    """Print the table of the study's records and what became of its runs; return the exit status."""
+def _conclude(runs: list[PlannedRun], state: State, all_needed: bool) -> int:
+    """Print the table of the runs' records and what became of them; return the exit status."""
     names = {run.name for run in runs}
     found = load_records(*(folder for folder in (state.folder, state.committed) if folder.is_dir()))
     records = {record["run"]: record for record in found if record["run"] in names}
     if records:
         print(f"\n{family_table([*records.values()])}")
     print(f"{len(records)} of {len(runs)} runs have a record")
-    failed = [run for run in runs if run.name not in records and state.path(run, FAILED).exists()]
+    failed = [run for run in runs if run.name not in records and state.path(run.name, FAILED).exists()]
     for run in failed:
-        problem = json.loads(state.path(run, FAILED).read_text(encoding="utf-8"))["error"]
+        problem = json.loads(state.path(run.name, FAILED).read_text(encoding="utf-8"))["error"]
         print(f"{run.name} failed: {problem}", file=sys.stderr)
     if failed:
         print(f"{len(failed)} of {len(runs)} runs failed: --retry does them again", file=sys.stderr)
-    if any(state.path(run, ".json").exists() for run in runs):
+    if any(state.path(run.name, ".json").exists() for run in runs):
         print(f"to keep them: dmsc record add {state.folder} --study {state.study}")
-    return int(bool(failed))
+    if all_needed and not failed and len(records) < len(runs):
+        print("another sweep is at work on what has no record: wait for it, or end it", file=sys.stderr)
+    return int(bool(failed) or (all_needed and len(records) < len(runs)))
 
 
 @contextmanager

@@ -480,6 +480,59 @@ def test_a_training_that_another_run_needs_is_kept_until_that_is_done(dim, tmp_p
     assert not kept.exists() and f"{(first, second)[dim == 1].name} done" in capsys.readouterr().out
 
 
+# One run of a study, as a batch engine asks for it
+
+
+def test_one_run_of_a_study_and_no_other(tmp_path, folders, capsys):
+    path, store = study(tmp_path), folders["store"] / "tiny"
+    first, _, third, _ = names(path)
+    assert sweep(path, only=[third, first], **folders) == 0
+    assert {record["run"] for record in load_records(store)} == {first, third}
+    assert "2 of 2 runs have a record" in capsys.readouterr().out
+    assert sweep(path, only=[first], **folders) == 0
+    assert "starts" not in capsys.readouterr().out
+    one_clear_error(
+        lambda: sweep(path, only=[first[:-1]], **folders), ValueError, [first[:-1], f"did you mean {first!r}"]
+    )
+
+
+def test_a_run_that_is_not_done_in_the_end_is_no_success(tmp_path, folders, monkeypatch, capsys):
+    """Whether it fails, failed before, or another process is at work on it."""
+    path = study(tmp_path, methods={**DIVERGING, "kmeans": None}, seeds=[0])
+    failing, good = names(path)
+    assert sweep(path, only=[failing], **folders) == 1
+    assert sweep(path, only=[failing], **folders) == 1
+    assert sweep(path, only=[good], **folders) == 0
+    capsys.readouterr()
+    (folders["store"] / "tiny" / f"{good}.json").unlink()
+    with module._locked(folders["store"] / "tiny" / f"{good}.lock") as mine:
+        assert mine and sweep(path, only=[good], **folders) == 1
+    assert "another sweep is at work" in capsys.readouterr().err
+    assert sweep(path, only=[good], **folders) == 0
+
+
+def test_runs_that_share_a_training_share_it_when_they_are_asked_for_one_by_one(tmp_path, folders):
+    path, checkpoints = study(tmp_path, methods={"dsc-l2": [{}, {"dim": 1}]}, seeds=[0]), folders["store"] / "tiny"
+    first, second = names(path)
+    assert sweep(path, only=[first], **folders) == 0
+    assert len([*(checkpoints / "checkpoints").iterdir()]) == 1  # the other needs it
+    assert sweep(path, only=[second], **folders) == 0
+    assert not [*(checkpoints / "checkpoints").iterdir()]
+    assert [record["resumed"] for record in load_records(folders["store"]) if record["run"] == second] == [True]
+
+
+def test_what_a_killed_process_had_begun_to_write_is_removed(tmp_path, folders):
+    path, store = study(tmp_path, methods={"dsc-l2": [{}, {"dim": 1}]}, seeds=[0]), folders["store"] / "tiny"
+    first, second = read_study(path)
+    checkpoints = store / "checkpoints" / first.training
+    checkpoints.mkdir(parents=True)
+    (store / f".{first.name}.1.tmp.json").write_text("{")
+    (store / f".{second.name}.1.tmp.json").write_text("{")  # another process may be at work on that
+    (checkpoints / ".AE2.1.tmp.pt").write_text("half")
+    assert sweep(path, only=[first.name], **folders) == 0
+    assert [file.name for file in store.rglob(".*")] == [f".{second.name}.1.tmp.json"]
+
+
 # The committed studies
 
 
