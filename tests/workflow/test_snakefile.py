@@ -73,7 +73,7 @@ def test_a_failed_run_is_told_and_tried_again_and_the_others_are_done(tmp_path):
 
 def test_a_workflow_that_is_killed_goes_on_where_it_was(tmp_path):
     """Snakemake and its jobs, by SIGKILL, in the middle of training."""
-    settings = {"pretrain_epochs": 2, "finetune_epochs": 1500}
+    settings = {"pretrain_epochs": 2, "finetune_epochs": 1000}
     workflow = Workflow(tmp_path, {**TINY, "methods": ["dsc-l2"], "settings": settings})
     (run,) = names(workflow)
     running = workflow.start()

@@ -1,0 +1,1 @@
+"""Studies on a SLURM that the tests start; `make test-cluster` runs them."""
