@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -42,5 +45,10 @@ class OnCluster(Workflow):
 
 @pytest.fixture
 def on_cluster(tmp_path, cluster):
-    """Return a function: content of a study → the study as a workflow on the cluster."""
-    return lambda content: OnCluster(tmp_path, content, cluster)
+    """Return a function: content of a study → the study as a workflow on the cluster; after a failure, it is ended."""
+    yield lambda content: OnCluster(tmp_path, content, cluster)
+    cluster.set_node("resume")
+    for process in cluster.processes("-m", "snakemake"):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    cluster.cancel()

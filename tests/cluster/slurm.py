@@ -51,7 +51,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=batch_sched_delay=1,sched_interval=2,bf_interval=2,requeue_delay=1
 SchedulerTimeSlice=5
-ReturnToService=2
+ReturnToService=0
 SlurmdParameters=config_overrides
 SlurmctldTimeout=10
 SlurmdTimeout=60
@@ -143,7 +143,9 @@ class Cluster:
         return self.run("sinfo", "--noheader", "--Format=StateLong").stdout.strip().upper()
 
     def set_node(self, state: str) -> None:
-        """Drain the node, take it down, or bring it back ("resume")."""
+        """Drain the node, take it down, or bring it back ("resume"), which it may be already."""
+        if state == "resume" and not self.node_state().startswith(("DRAIN", "DOWN")):
+            return
         done = self.run("scontrol", "update", f"nodename={NODE}", f"state={state}", "reason=test")
         assert done.returncode == 0, done.stderr
 
@@ -166,14 +168,19 @@ class Cluster:
         files = sorted([*self.folder.glob("*.log"), *self.folder.glob("*.out")])
         return "\n".join(f"--- {file.name}\n{file.read_text(errors='replace')[-2000:]}" for file in files)
 
+    def cancel(self) -> None:
+        """End all jobs."""
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        self.run("scancel", "--full", "--signal=KILL", "--user", user)
+        self.run("scancel", "--user", user)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and self.run("squeue", "--noheader").stdout.strip():
+            time.sleep(0.5)
+
     def end(self) -> None:
         """End jobs, then daemons; those that don't end are killed."""
         if "slurmctld" in self.daemons and "slurmd" in self.daemons:
-            self.run("scancel", "--full", "--signal=KILL", "--user", pwd.getpwuid(os.geteuid()).pw_name)
-            self.run("scancel", "--user", pwd.getpwuid(os.geteuid()).pw_name)
-            deadline = time.monotonic() + 20
-            while time.monotonic() < deadline and self.run("squeue", "--noheader").stdout.strip():
-                time.sleep(0.5)
+            self.cancel()
         for name in ("slurmd", "slurmctld", "munged"):
             daemon = self.daemons.pop(name, None)
             if daemon is None:

@@ -76,9 +76,7 @@ def test_a_node_that_is_drained_ends_its_jobs_and_starts_none_until_it_is_back(c
     running = workflow.start()
     try:
         cluster.wait(lambda: len(list(workflow.runs.glob("checkpoints/*/AE2.pt"))) == 2, "two jobs don't train")
-        assert (
-            cluster.run("scontrol", "update", f"nodename={cluster.node}", "state=drain", "reason=test").returncode == 0
-        )
+        cluster.set_node("drain")
         cluster.wait(lambda: cluster.node_state().startswith("DRAINED"), "the node isn't drained")
         assert len(workflow.records()) == 2
         assert sorted(state for state in cluster.jobs().values() if state in ("PENDING", "RUNNING")) == ["PENDING"] * 2
