@@ -81,3 +81,13 @@ def test_binder_has_the_versions_that_were_tested():
 def test_binders_script_can_be_executed():
     assert os.access(ROOT / "binder" / "postBuild", os.X_OK)
     assert read("binder/postBuild").splitlines()[-1] == "dmsc copy-pages"
+
+
+def test_the_image_for_clusters_has_the_versions_that_were_tested():
+    text = read("workflow/dmsc.def")
+    assert f"From: python:{python_of_conda()}-slim" in text
+    installs = [line.strip() for line in text.splitlines() if "pip install" in line]
+    assert len(installs) == 2 and all("-c constraints.txt" in line for line in installs)
+    assert f" {pinned_torch()} " in installs[0] and '".[notebooks,files]"' in installs[1]
+    copied = re.findall(r"^    (\S+) /opt/dmsc/(\S+)$", text, flags=re.M)
+    assert copied and all((ROOT / source).exists() and source == target for source, target in copied)

@@ -31,7 +31,7 @@ BYTES_TO_SHARE = 40
 #: Of a process: MiB of Python with what it imports, of an engine's own processes around it, and of PyTorch's work space
 #: for convolutions. Bytes per value of the data that are read, of the views that a method uses, and of a network's
 #: layers with their gradients.
-PROCESS, ENGINE, WORKSPACE = 450, 300, 250
+PROCESS, ENGINE, WORKSPACE = 500, 300, 250
 BYTES_TO_LOAD, BYTES_OF_VIEWS, BYTES_OF_LAYERS = 12, 64, 12
 
 WAY_OUT = f"a network with anchors={ANCHORS} ('dmsc run --set anchors={ANCHORS}'), whose memory is linear in N"
@@ -116,7 +116,7 @@ def process_megabytes(dataset: Dataset, method: Method | Baseline, studied: Iter
     uses, A values in all layers of its encoders and decoders, and S values in all data of the study, which are read
     and checked before, it is
 
-        450 MiB  +  300 MiB  +  12 S  +  100 N²  +  64 N D  (+  250 MiB  +  12 N A  for a network)
+        500 MiB  +  300 MiB  +  12 S  +  100 N²  +  64 N D  (+  250 MiB  +  12 N A  for a network)
 
     for Python with PyTorch; for the processes of the engine around it; for the data; for C, its reading, and the
     choices without labels (see `bytes_needed`, whose terms take the place of 100 N² with anchors); for copies of the

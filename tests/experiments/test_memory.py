@@ -1,6 +1,9 @@
 """How much memory a run needs, and where anchors take the place of all samples."""
 
 import json
+import subprocess
+import sys
+from collections import defaultdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +21,9 @@ from dmsc.experiments.memory import (
     bytes_per_process,
     bytes_sent,
     check_memory,
+    process_megabytes,
 )
+from dmsc.experiments.records import RESULTS, load_records
 from dmsc.paths import ROOT
 from dmsc.presets import BASELINES, preset
 
@@ -98,3 +103,57 @@ def test_how_many_gib_are_said():
         dmsc.run_experiment(large, preset("dsc-l2", "large", 2), device="cpu")
     gib = float(str(caught.value).split(" GiB")[0].split()[-1])
     assert 20 * 4e10 / 2**30 < gib < 200 * 4e10 / 2**30
+
+
+# What a process takes, for a batch engine
+
+
+def of_record(record):
+    """The data of a record, without their values, and its method with the preset's network."""
+    config = record["config"]
+    views = [np.broadcast_to(np.float32(0), shape) for _, shape in config["views"]]
+    dataset = SimpleNamespace(n_samples=len(views[0]), Xs=views)
+    row = "" if "labels_digest" in config else config["dataset"]
+    return dataset, preset(config["method"]["name"], row, config["n_clusters"])
+
+
+def test_a_process_has_the_memory_that_its_run_took():
+    """Of the records that are committed, the least peak of each method on each dataset, and the greatest.
+
+    A sweep's runs share a process, in which a small run's peak holds what larger ones left behind. That is why the
+    least counts, and why some baselines, and one network on few features, are excused.
+    """
+    peaks, asked, baselines = defaultdict(list), {}, set()
+    for record in load_records(RESULTS):
+        dataset, method = of_record(record)
+        key = (record["config"]["dataset"], dataset.n_samples, len(dataset.Xs), method.name)
+        peaks[key].append(record["peak_memory_mb"])
+        asked[key] = process_megabytes(dataset, method, [dataset])
+        baselines |= {key} if method.name in BASELINES else set()
+    short = {key for key in peaks if asked[key] < min(peaks[key])}
+    assert short - baselines <= {("digits", 1797, 2, "affinity")}
+    assert len(peaks) > 150 and len(short) < len(peaks) / 8
+    assert max(asked[key] / max(peaks[key]) for key in peaks) < 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["local", "affinity"])
+def test_a_process_of_its_own_has_enough(method, tmp_path):
+    """Where records of a shared process say that it hasn't: 1797 digits."""
+    settings = [] if method == "local" else ["--pretrain-epochs", "1", "--finetune-epochs", "2"]
+    where = ["--records", str(tmp_path), "--checkpoints", str(tmp_path / "checkpoints")]
+    command = [sys.executable, "-m", "dmsc", "run", "--dataset", "digits", "--method", method, "--device", "cpu"]
+    subprocess.run([*command, *settings, *where], check=True, capture_output=True, cwd=ROOT)
+    (record,) = load_records(tmp_path)
+    dataset = dmsc.load_dataset("digits")
+    asked = process_megabytes(dataset, preset(method, "digits", 10), [dataset])
+    assert dataset.n_samples == 1797 and asked / 2 < record["peak_memory_mb"] < asked
+
+
+def test_a_study_with_more_data_is_read_in_more_memory():
+    small, large = data(1000), data(10_000, 500)
+    alone = process_megabytes(small, affinity(), [small])
+    more = process_megabytes(small, affinity(), [small, large]) - alone
+    assert abs(more - 12 * 2 * 10_000 * 500 / 2**20) <= 50
+    assert process_megabytes(small, BASELINES["kmeans"], [small]) < alone
+    assert alone % 50 == 0
