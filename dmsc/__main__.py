@@ -15,9 +15,7 @@ from .cluster_number import scores_text
 from .course import commands as course
 from .data.dataset import list_datasets, load_dataset
 from .data.inspection import inspect_dataset
-from .experiments import command as run_command
-from .experiments import commands as sweeping
-from .experiments import tables
+from .experiments import run_command, sweep_command, tables
 from .experiments.migration import migrate_folder
 from .experiments.prose import renew_numbers
 from .experiments.records import (
@@ -118,7 +116,9 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--max-clusters", type=int, default=20, metavar="K", help="largest number (default 20)")
     command.set_defaults(act=estimate_k)
 
-    sweeping.add_arguments(commands.add_parser("sweep", help="run what a study has no record of yet, into runs/STUDY"))
+    sweep_command.add_arguments(
+        commands.add_parser("sweep", help="run what a study has no record of yet, into runs/STUDY")
+    )
 
     record = commands.add_parser("record", help="move finished runs into a study; renew records of older formats")
     acts = record.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -126,7 +126,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("runs", nargs="+", metavar="RUN", help="names of runs (also *), files, or folders of runs/")
     command.add_argument("--study", required=True, metavar="NAME")
     command.add_argument("--overwrite", action="store_true", help="also where the study has another record of a run")
-    sweeping.add_folders(command)
+    sweep_command.add_folders(command)
     command.set_defaults(act=add)
     command = acts.add_parser("migrate", help="write a folder of records of formats 1 and 2 into results/STUDY")
     command.add_argument("folder", metavar="FOLDER")

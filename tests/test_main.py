@@ -15,6 +15,7 @@ import torch
 
 from dmsc import __main__ as module
 from dmsc.__main__ import main
+from dmsc.experiments import run_command
 from dmsc.experiments.records import load_records
 from dmsc.experiments.studies import parse_settings, read_study
 from dmsc.paths import ROOT
@@ -315,7 +316,7 @@ def test_what_the_machine_lacks_is_one_line(error, words, tmp_path, capsys, monk
     def failing(*arguments, **options):
         raise error
 
-    monkeypatch.setattr(module, "run_experiment", failing)
+    monkeypatch.setattr(run_command, "run_experiment", failing)
     assert main([*RUN, *folders(tmp_path)]) == 2
     assert words in one_line(capsys)
     assert not list(tmp_path.rglob("*.json"))
@@ -336,7 +337,7 @@ def test_a_fault_of_this_package_is_not_hidden(tmp_path, monkeypatch):
     def failing(*arguments, **options):
         raise RuntimeError("shapes don't match")
 
-    monkeypatch.setattr(module, "run_experiment", failing)
+    monkeypatch.setattr(run_command, "run_experiment", failing)
     with pytest.raises(RuntimeError):
         main([*RUN, *folders(tmp_path)])
 
@@ -345,7 +346,7 @@ def test_an_interrupt_is_one_line_and_status_130(tmp_path, capsys, monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "run_experiment", interrupted)
+    monkeypatch.setattr(run_command, "run_experiment", interrupted)
     assert main([*RUN, *folders(tmp_path)]) == 130
     assert "--resume" in one_line(capsys)
 
