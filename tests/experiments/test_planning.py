@@ -43,7 +43,7 @@ def test_a_job_is_a_run_and_waits_for_the_run_before_it_that_trains_the_same(pat
     before = {names[2]: names[1], names[4]: names[2], names[7]: names[6], names[9]: names[7]}  # dim is of the reading
     assert {job.run: job.after for job in jobs if job.after} == before
     data = dmsc.load_dataset("synthetic", n_samples=24, ambient_dim=6)
-    assert {job.mem_mb for job in jobs} == {process_megabytes(data, runs[0].method, [data])}
+    assert [job.mem_mb for job in jobs] == [process_megabytes(data, run.method, [data]) for run in runs]
     assert {(job.minutes, job.limit) for job in jobs} == {("", module.UNKNOWN_LIMIT)}
 
 
