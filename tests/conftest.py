@@ -55,3 +55,14 @@ def real_data():
         return path
 
     return find
+
+
+@pytest.fixture
+def card(monkeypatch):
+    """Return the pretended card, on which the package computes while the test lasts (`pretended_card`)."""
+    import pretended_card
+
+    if pretended_card.UNAVAILABLE:
+        pytest.skip(pretended_card.UNAVAILABLE)
+    monkeypatch.setattr("dmsc.devices.KINDS", ("cpu", "cuda", pretended_card.KIND))
+    return pretended_card.register()
