@@ -33,8 +33,8 @@ import numpy as np
 import torch
 
 import dmsc
-from dmsc.devices import resolve_device
-from dmsc.experiments.records import environment, peak_memory_mb, save_record
+from dmsc.devices import forget_peak_memory, is_card, peak_memory_mb, resolve_device, wait_for
+from dmsc.experiments.records import environment, save_record
 from dmsc.losses import LossWeights
 from dmsc.metrics import clustering_accuracy
 from dmsc.model import SubspaceNetwork
@@ -130,8 +130,7 @@ class Clock:
 
     def __call__(self, phase: str) -> None:
         """Put down what has passed since the last call."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        wait_for(self.device)
         now = time.perf_counter()
         self.seconds[phase], self.last = now - self.last, now
 
@@ -149,13 +148,13 @@ def measure(curve: str, n: int, settings: dict) -> dict:
     work = {"epoch": epoch, "labels": labels}[task]
     work(way, WARM_UP, settings, dmsc.load_dataset("synthetic", n_samples=WARM_UP, **DATA).Xs, device)
     data = dmsc.load_dataset("synthetic", n_samples=n, **DATA)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+    if is_card(device):
+        forget_peak_memory(device)
     else:
         before = resident_mb("VmRSS")
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets VmHWM
     found = work(way, n, settings, data.Xs, device)
-    peak = peak_memory_mb(device) if device.type == "cuda" else resident_mb("VmHWM") - before
+    peak = peak_memory_mb(device) if is_card(device) else resident_mb("VmHWM") - before
     point = {
         "curve": curve,
         "n": n,

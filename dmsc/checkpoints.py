@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from .devices import generator_states, restore_generators
 from .paths import replacing
 from .sharded_checkpoints import COEFFICIENTS, latest_parts, parts_folder, read_parts, write_parts
 from .sharding import Shard
@@ -62,7 +63,7 @@ def save_checkpoint(
     OSError
         If the file can't be written, on a full disk for instance. What was there before is still there.
     """
-    rng = {"torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+    rng = generator_states()
     if generator is not None:
         rng["batches"] = generator.get_state()
     content = {
@@ -133,9 +134,7 @@ def load_checkpoint(
         raise ValueError(f"{path} was written under another configuration ({changes}): remove it to start anew")
     model.load_state_dict(content["model"])
     optimizer.load_state_dict(content["optimizer"])
-    torch.set_rng_state(content["rng"]["torch"])
-    if torch.cuda.is_available() and content["rng"]["cuda"]:
-        torch.cuda.set_rng_state_all(content["rng"]["cuda"])
+    restore_generators(content["rng"])
     if generator is not None:
         generator.set_state(content["rng"]["batches"])
     return content["epoch"], content["history"]

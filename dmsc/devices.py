@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import random
 import re
+import resource
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from .checks import one_of
 
-__all__ = ["PRECISIONS", "as_tensors", "available_memory", "precision", "resolve_device", "seed_everything"]
+__all__ = [
+    "PRECISIONS", "as_tensors", "available_memory", "cards_in_use", "device_name", "forget_peak_memory",
+    "generator_states", "is_card", "peak_memory_mb", "precision", "resolve_device",
+    "release_cards", "restore_generators", "seed_everything", "wait_for",
+]  # fmt: skip
 
 KINDS = ("cpu", "cuda")
 
@@ -46,9 +53,9 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         device = torch.device(device)
     except (RuntimeError, TypeError):
         raise ValueError(f"unknown device {device!r}: use 'auto', 'cpu' or 'cuda'") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
+    if is_card(device) and not torch.cuda.is_available():
         raise ValueError(f"device {str(device)!r} was asked for, but PyTorch sees no CUDA device: use 'auto' or 'cpu'")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if is_card(device) and (device.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
         raise ValueError(f"device {str(device)!r} was asked for, but the last one is 'cuda:{count - 1}'")
     if device.type not in KINDS:
@@ -56,9 +63,64 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     return device
 
 
+def is_card(device: torch.device | str) -> bool:
+    """Return whether a device is a CUDA card: what everything that a CPU has no need of hangs on."""
+    return torch.device(device).type == "cuda"
+
+
+def device_name(device: torch.device | str) -> str:
+    """Return what a record calls a device: the card's name, or "cpu"."""
+    return torch.cuda.get_device_name(device) if is_card(device) else "cpu"
+
+
+def wait_for(device: torch.device | str) -> None:
+    """Wait until a card has done what it was asked for, before a clock is read; a CPU has done it by then."""
+    if is_card(device):
+        torch.cuda.synchronize(device)
+
+
+def cards_in_use(device: torch.device | str) -> list[torch.device]:
+    """Return the cards whose random generators a computation on a device may move, as `torch.random.fork_rng` wants."""
+    return [torch.device(device)] if is_card(device) else []
+
+
+def generator_states() -> dict[str, Any]:
+    """Return the states of PyTorch's random generators: the CPU's, and the cards' if this process has used one."""
+    cards = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    return {"torch": torch.get_rng_state(), "cuda": cards}
+
+
+def restore_generators(states: dict[str, Any]) -> None:
+    """Set the generators to what `generator_states` gave, maybe on a machine with fewer cards, or none."""
+    torch.set_rng_state(states["torch"])
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for index, state in enumerate(states["cuda"][:count]):
+        torch.cuda.set_rng_state(state, index)
+
+
+def peak_memory_mb(device: torch.device | str) -> float:
+    """Return the peak memory in MiB: of the card since its counter was reset, or of this process on the CPU."""
+    if is_card(device):
+        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
+
+
+def forget_peak_memory(device: torch.device | str) -> None:
+    """Let a card's peak memory begin anew, from what it holds by now; a CPU's process has no such counter."""
+    if is_card(device):
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def release_cards() -> None:
+    """Give memory back that PyTorch keeps of cards without using it; nothing where this process has used none."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
 def available_memory(device: torch.device) -> int | None:
     """Return how many bytes are free on a device, as far as that can be known; of a container, up to its limit."""
-    if device.type == "cuda":
+    if is_card(device):
         return torch.cuda.mem_get_info(device)[0]
     try:
         available = re.search(r"MemAvailable:\s*(\d+) kB", Path("/proc/meminfo").read_text())
@@ -79,7 +141,7 @@ def available_memory(device: torch.device) -> int | None:
 def as_tensors(Xs: Sequence[np.ndarray], device: str | torch.device = "cpu", scale: float = 1.0) -> list[torch.Tensor]:
     """Copy views (N, ...) to float32 tensors on a device, multiplied by ``scale``; to a card from pinned memory."""
     tensors = [torch.tensor(X * np.float32(scale), dtype=torch.float32) for X in Xs]
-    if torch.device(device).type == "cuda":
+    if is_card(device):
         tensors = [X.pin_memory() for X in tensors]
     return [X.to(device, non_blocking=True) for X in tensors]
 
@@ -106,7 +168,7 @@ def precision(name: str, device: torch.device | str) -> Iterator[None]:
     """
     device = torch.device(device)
     one_of("precision", name, PRECISIONS)
-    if name == "tf32" and device.type != "cuda":
+    if name == "tf32" and not is_card(device):
         raise ValueError(f"precision='tf32' is for CUDA devices, got {str(device)!r}: use 'float32' or 'bf16'")
     if name == "bf16" and device.type == "cpu" and torch.backends.cpu.get_cpu_capability() in WITHOUT_BF16:
         warnings.warn("this CPU has no AVX-512, so that precision='bf16' is slower than 'float32' on it", stacklevel=3)

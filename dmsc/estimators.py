@@ -23,7 +23,7 @@ from .cluster_number import estimate_n_clusters
 from .clusterer import READING_OPTIONS, SingleView, SubspaceClusterer, dictionary
 from .data import Dataset
 from .data.arrays import view_label, view_list
-from .devices import as_tensors, resolve_device
+from .devices import as_tensors, cards_in_use, resolve_device
 from .experiments.fitting import Fit, fit_baseline, fit_network
 from .experiments.memory import auto_anchors
 from .fusion import FUNCTIONS, PLACES
@@ -482,7 +482,7 @@ class RidgeSelfExpression(_Classical):
 def _generators_kept(device: torch.device) -> Iterator[None]:
     """Give the global random generators, which training seeds, back as they were."""
     python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with torch.random.fork_rng(cards_in_use(device)):
         try:
             yield
         finally:

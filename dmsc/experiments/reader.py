@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ..data import Dataset
+from ..devices import wait_for
 from ..methods import Baseline, Method
 from ..model import SubspaceNetwork
 from ..paths import replacing, write_text
@@ -57,8 +58,7 @@ class Clock:
     def __call__(self, phase: str) -> Iterator[None]:
         began, before, self.inner = time.perf_counter(), self.inner, 0.0
         yield
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        wait_for(self.device)
         passed = time.perf_counter() - began
         self.seconds[phase] = self.seconds.get(phase, 0.0) + passed - self.inner
         self.inner = before + passed

@@ -13,9 +13,7 @@ import json
 import os
 import platform
 import re
-import resource
 import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +28,7 @@ import pandas as pd
 import scipy.io
 import torch
 
-from ..devices import resolve_device
+from ..devices import device_name, is_card, resolve_device
 from ..paths import IN_CHECKOUT, ROOT, replacing, write_text
 
 __all__ = [
@@ -49,7 +47,6 @@ __all__ = [
     "load_records",
     "method_scores",
     "move_to_study",
-    "peak_memory_mb",
     "records_frame",
     "records_path",
     "save_coefficients",
@@ -94,7 +91,7 @@ def show_versions(device: str = "auto") -> None:
     here = environment()
     used, threads = resolve_device(device), here["threads"]
     name = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
-    name = torch.cuda.get_device_name(used) if used.type == "cuda" else name
+    name = device_name(used) if is_card(used) else name
     print(" · ".join([f"python {here['python']}", *(f"{what} {number}" for what, number in here["versions"].items())]))
     print(f"device: {name}")
 
@@ -121,14 +118,6 @@ def thin(history: dict[str, list[float]], points: int = 50) -> dict[str, list[fl
     length = len(next(iter(history.values())))
     kept = sorted({*np.linspace(0, length - 1, min(points, length)).round().astype(int).tolist()})
     return {"epoch": [i + 1 for i in kept]} | {name: [values[i] for i in kept] for name, values in history.items()}
-
-
-def peak_memory_mb(device: torch.device) -> float:
-    """Return the peak memory in MiB: of the card since its counter was reset, or of this process on the CPU."""
-    if device.type == "cuda":
-        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
 
 
 def save_record(record: dict, path: str | Path) -> None:

@@ -18,7 +18,7 @@ from ..checkpoints import is_saved
 from ..checks import SEED_LIMIT, integer
 from ..correlation import Correlation
 from ..data import Dataset
-from ..devices import resolve_device
+from ..devices import device_name, forget_peak_memory, peak_memory_mb, resolve_device
 from ..losses import LossWeights
 from ..methods import Baseline, Method
 from ..model import SubspaceNetwork
@@ -31,7 +31,7 @@ from ..training import History
 from .autoencoders import describe_autoencoders
 from .fitting import Fit, fit_baseline, fit_network
 from .reader import used_views
-from .records import FORMAT, environment, peak_memory_mb, thin
+from .records import FORMAT, environment, thin
 
 __all__ = ["Experiment", "describe", "run_experiment", "run_id", "run_name", "training_config"]
 
@@ -133,8 +133,7 @@ def run_experiment(
     device = torch.device("cpu") if isinstance(method, Baseline) else resolve_device(device)
     config, began_in = describe(dataset, method, seed), environment()
     resume = resume and checkpoint_dir is not None and any(is_saved(Path(checkpoint_dir, name)) for name in STEPS)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+    forget_peak_memory(device)
     if isinstance(method, Baseline):
         fit = fit_baseline(dataset, method, seed=seed)
     else:
@@ -162,7 +161,7 @@ def run_experiment(
         "format": FORMAT,
         "run": run_name(config),
         "config": config,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "device": device_name(device),
         "environment": began_in,
         "resumed": resume,
         "selection": {

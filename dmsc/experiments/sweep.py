@@ -22,10 +22,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pandas as pd
-import torch
 from tqdm import tqdm
 
-from ..devices import precision, resolve_device
+from ..devices import precision, release_cards, resolve_device
 from ..methods import Baseline, Method
 from ..paths import write_text
 from .planning import State, choose_runs, earlier_runs, expected_minutes
@@ -236,8 +235,7 @@ def _locked(path: Path) -> Iterator[bool]:
 
 def _forget_peak_memory() -> None:
     """Let the peak memory of this process begin anew, so that each record has its own; where the system can."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    release_cards()
     with suppress(OSError):  # not Linux
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 

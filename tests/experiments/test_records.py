@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.io
-import torch
 from bad_input import by_name, one_clear_error
 
 from dmsc.experiments import records as module
@@ -22,7 +21,6 @@ from dmsc.experiments.records import (
     find_runs,
     load_records,
     move_to_study,
-    peak_memory_mb,
     records_frame,
     records_path,
     save_coefficients,
@@ -294,7 +292,3 @@ def test_thin_keeps_the_ends():
     assert thinned["epoch"][0] == 1 and thinned["epoch"][-1] == 1000 and len(thinned["epoch"]) == 11
     assert thinned["loss"] == [float(epoch - 1) for epoch in thinned["epoch"]]
     assert thin({}) == {}
-
-
-def test_peak_memory_is_that_of_this_process():
-    assert 10 < peak_memory_mb(torch.device("cpu")) < 100_000
