@@ -97,6 +97,8 @@ bench: env ## measure epochs, the spectral step and growth on the CPU (under ten
 	cd benchmarks && for script in epochs spectral scaling; do ../$(VENV)/bin/python $$script.py $(ARGS) || exit 1; done
 
 bench-gpu: env ## the same on CUDA
+	@$(VENV)/bin/python -c "import torch; raise SystemExit(not torch.cuda.is_available())" || { echo \
+	  "make bench-gpu: PyTorch sees no CUDA device, so nothing was measured; 'make bench' is for the CPU" >&2; exit 1; }
 	cd benchmarks && for script in epochs spectral scaling; do \
 	  ../$(VENV)/bin/python $$script.py --device cuda --output ../results/benchmarks/$${script}_cuda.json $(ARGS) || exit 1; done
 

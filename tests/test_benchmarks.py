@@ -1,5 +1,8 @@
 """The baseline of every ratio does the mathematics of the package, and what benchmarks count is what there is."""
 
+import os
+import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -88,3 +91,26 @@ def test_pytorch_counts_the_plain_ways_arithmetic(scripts, data, task):
     expected = expected["convolutions"] + expected["products with C"] * (task == "finetune") - first
     found = epochs.counted(epochs.steps("dmsc, plain", task, model, [torch.tensor(X) for X in data.Xs], data))
     assert found == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_without_a_card_bench_gpu_says_so_once_and_measures_nothing(tmp_path):
+    """The recipe with this Python; as if all were installed, and no card were seen."""
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text(encoding="utf-8"), encoding="utf-8")
+    run = subprocess.run(
+        ["make", "-s", "bench-gpu", "--assume-old=env"],
+        cwd=tmp_path,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    told = run.stderr.splitlines()
+    assert run.returncode != 0 and "CUDA" in told[0] and "'make bench'" in told[0]
+    assert len([line for line in told if not line.startswith("make: ***")]) == 1 and run.stdout == ""
+    assert not (tmp_path / "results").exists()
