@@ -7,7 +7,7 @@ import re
 import resource
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,16 @@ import torch
 from .checks import one_of
 
 __all__ = [
-    "PRECISIONS", "as_tensors", "available_memory", "cards_in_use", "device_name", "forget_peak_memory",
-    "generator_states", "is_card", "peak_memory_mb", "precision", "resolve_device",
-    "release_cards", "restore_generators", "seed_everything", "wait_for",
+    "PRECISIONS", "as_tensors", "available_memory", "cards_in_use", "device_name", "fast_precision",
+    "forget_peak_memory", "generator_states", "is_card", "peak_memory_mb", "precision", "release_cards",
+    "resolve_device", "restore_generators", "seed_everything", "wait_for",
 ]  # fmt: skip
 
 KINDS = ("cpu", "cuda")
 
-#: float32 throughout; TF32 products on CUDA; bfloat16 networks and products with float32 parameters, sums and losses.
-PRECISIONS = ("float32", "tf32", "bf16")
+#: float32 throughout; TF32 products on CUDA; bfloat16 networks and products with float32 parameters, sums and losses;
+#: what `fast_precision` says of the device.
+PRECISIONS = ("float32", "tf32", "bf16", "auto")
 WITHOUT_BF16 = ("NO AVX", "AVX2")  # instructions of CPUs on which PyTorch has no fast code for bfloat16
 
 
@@ -146,18 +147,32 @@ def as_tensors(Xs: Sequence[np.ndarray], device: str | torch.device = "cpu", sca
     return [X.to(device, non_blocking=True) for X in tensors]
 
 
+def fast_precision(device: torch.device | str) -> str:
+    """Return the finest precision that a device has units for beyond those of float32: what "auto" means.
+
+    - "tf32" on CUDA cards of compute capability 8.0 or more. They have units for bfloat16 too, which is coarser.
+    - "bf16" on CPUs with AMX or AVX512-BF16, as far as PyTorch tells.
+    - "float32" elsewhere.
+    """
+    if is_card(device):
+        return "tf32" if torch.cuda.get_device_capability(device) >= (8, 0) else "float32"
+    has: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # PyTorch of late
+    return "bf16" if has.get("amx_bf16") or has.get("avx512_bf16") else "float32"
+
+
 @contextmanager
 def precision(name: str, device: torch.device | str) -> Iterator[None]:
     """Compute less finely within a ``with`` block.
 
     Parameters
     ----------
-    name : {"float32", "tf32", "bf16"}
+    name : {"float32", "tf32", "bf16", "auto"}
         "float32" changes nothing. "tf32" lets CUDA round the factors of products and convolutions to 10 bits of
         mantissa. "bf16" runs encoders, decoders and the product C Z in bfloat16 (7 bits): it rounds factors and
         results, not the sums in between. Parameters, Adam and the sums of the loss stay float32; the closed form is
         solved in float64. It pays where the hardware has units for it: CUDA cards since 2020, CPUs with AMX or
-        AVX512-BF16. On a CPU without AVX-512 it is slower than float32: a warning says so.
+        AVX512-BF16. On a CPU without AVX-512 it is slower than float32: a warning says so. "auto" is
+        what `fast_precision` says of the device.
     device : torch.device or str
         Where the block computes.
 
@@ -167,7 +182,8 @@ def precision(name: str, device: torch.device | str) -> Iterator[None]:
         For another name, or TF32 on the CPU, which has none.
     """
     device = torch.device(device)
-    one_of("precision", name, PRECISIONS)
+    if one_of("precision", name, PRECISIONS) == "auto":
+        name = fast_precision(device)
     if name == "tf32" and not is_card(device):
         raise ValueError(f"precision='tf32' is for CUDA devices, got {str(device)!r}: use 'float32' or 'bf16'")
     if name == "bf16" and device.type == "cpu" and torch.backends.cpu.get_cpu_capability() in WITHOUT_BF16:

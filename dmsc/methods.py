@@ -97,8 +97,9 @@ class Method:
         Of the learning rate, in both steps: `dmsc.training.schedule_factor`.
     pretrain_tolerance, finetune_tolerance : float or None
         When each step may stop before its last epoch: see `dmsc.pretrain` and `dmsc.finetune`.
-    precision : {"float32", "tf32", "bf16"}
-        Of the products: `dmsc.devices.precision`.
+    precision : {"float32", "tf32", "bf16", "auto"}
+        Of the products: `dmsc.devices.precision`. "auto" is what the device has fast units for, by the rule of
+        `dmsc.devices.fast_precision`; a record says which it was.
     paper_epochs : int or None
         Fine-tuning epochs of the paper; a shorter run is marked as short in its record.
     correlation : Correlation or None

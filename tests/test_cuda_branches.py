@@ -138,12 +138,22 @@ def test_precision_on_a_card(monkeypatch):
 
     monkeypatch.setattr(torch, "autocast", Autocast)
     before = torch.backends.cudnn.allow_tf32
-    for name in devices.PRECISIONS:
+    for name in ("float32", "tf32", "bf16"):
         with devices.precision(name, CARD):
             assert torch.backends.cudnn.allow_tf32 == (name != "float32")
     assert torch.backends.cudnn.allow_tf32 == before
     expected = [(False, "highest"), (False, "high"), (True, "medium")]
     assert made == [(("cuda", torch.bfloat16), *rest) for rest in expected]
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"), [((7, 5), "float32"), ((8, 0), "tf32"), ((9, 0), "tf32"), ((12, 0), "tf32")]
+)
+def test_auto_on_a_card_goes_by_its_units(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert devices.fast_precision(CARD) == devices.fast_precision("cuda") == expected
+    with devices.precision("auto", CARD):
+        assert torch.get_float32_matmul_precision() == ("high" if expected == "tf32" else "highest")
 
 
 def test_cuda_is_asked_in_one_file():

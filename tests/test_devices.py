@@ -10,7 +10,7 @@ import torch
 from bad_input import one_clear_error
 from test_model import make_variant
 
-from dmsc.devices import as_tensors, available_memory, precision, resolve_device, seed_everything
+from dmsc.devices import as_tensors, available_memory, fast_precision, precision, resolve_device, seed_everything
 from dmsc.losses import LossWeights
 from dmsc.model import SubspaceNetwork
 from dmsc.presets import LISTING_NET
@@ -70,6 +70,26 @@ def test_bf16_warns_on_a_cpu_where_it_is_slow(monkeypatch, instructions, told):
 @pytest.mark.parametrize(("name", "words"), [("fp8", "'fp8'"), ("tf32", ("tf32", "'cpu'"))])
 def test_precisions_that_there_are_not(name, words):
     one_clear_error(lambda: precision(name, "cpu").__enter__(), ValueError, words)
+
+
+@pytest.mark.parametrize(
+    ("has", "expected"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": False}, "bf16"),
+        ({"avx512_bf16": True}, "bf16"),
+        ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, "float32"),
+        ({"neon": True, "bf16": True}, "float32"),
+        (None, "float32"),  # a PyTorch that can't say
+    ],
+)
+def test_auto_is_bf16_on_a_cpu_with_units_for_it(monkeypatch, has, expected):
+    if has is None:
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    else:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has, raising=False)
+    assert fast_precision("cpu") == expected
+    with precision("auto", "cpu"):
+        assert torch.is_autocast_enabled("cpu") == (expected == "bf16")
 
 
 @pytest.mark.parametrize("name", ["tpu9", "gpu", "mps", "xla", "meta", "cuda:99", "", 3.5])

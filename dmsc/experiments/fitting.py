@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from ..baselines import ALGORITHMS, chosen_parameters
 from ..checks import integer
 from ..data import Dataset
-from ..devices import as_tensors, resolve_device, seed_everything
+from ..devices import as_tensors, fast_precision, resolve_device, seed_everything
 from ..fusion import PLACES, fusion_plan
 from ..losses import mean_squared_length, repeat_last, weighted_squared_error
 from ..methods import OWN_RATES, SOLVED_STARTS, Baseline, Method
@@ -70,8 +70,8 @@ class Fit:
     anchors : array (m,) or None
         Indices of the samples that C combines, where it is not all of them.
     chosen : dict
-        What took the place of "auto" in the method: ``scale``, ``neighbors``, ``n_neighbors``; of a baseline, the
-        parameter that was None (`dmsc.baselines.CHOICES`).
+        What took the place of "auto" in the method: ``scale``, ``neighbors``, ``n_neighbors``, ``precision``; of a
+        baseline, the parameter that was None (`dmsc.baselines.CHOICES`).
     """
 
     coefficients: np.ndarray
@@ -216,6 +216,9 @@ def fit_network(
     asked, clock, spent = method, Clock(device), folder and folder / "seconds.txt"  # not .json: those are records
     with clock("setup"):
         dataset, method = settled(dataset, method, seed)
+    if method.precision == "auto":
+        method = replace(method, precision=fast_precision(device))
+        config = config and config | {"precision": method.precision}  # no other device's checkpoint
     reader = Reader(dataset, method, seed, readings, clock, folder, shard)
     earlier = clock.go_on(spent) if spent and resume else {}
     shard.wait()  # until all have read that
@@ -310,7 +313,8 @@ def fit_baseline(dataset: Dataset, method: Baseline, *, seed: int = 0, readings:
 
 def _chosen(asked: Method | Baseline, method: Method | Baseline) -> dict[str, Any]:
     """Return what took the place of "auto"."""
-    return {name: getattr(method, name) for name in Choice._fields if getattr(asked, name) == "auto"}
+    names = (*Choice._fields, "precision")
+    return {name: getattr(method, name) for name in names if getattr(asked, name, None) == "auto"}
 
 
 @torch.no_grad()

@@ -495,3 +495,19 @@ def test_the_committed_records_are_of_the_data_as_they_load_here(name, file, rea
     data = load_dataset(name)
     hashes = {record["config"]["data_digest"] for record in committed_records(datasets=[name], studies=["papers"])}
     assert hashes == {describe(data, preset("affinity", name, data.n_clusters), 0)["data_digest"]}
+
+
+def test_precision_by_rule_is_told_and_part_of_checkpoints(data, method, tmp_path, monkeypatch):
+    found, chosen = {}, replace(method, precision="auto", pretrain_epochs=2, finetune_epochs=2)
+    for name in ("float32", "bf16"):
+        monkeypatch.setattr(fitting, "fast_precision", lambda device, name=name: name)
+        options = {"device": "cpu", "progress": False, "checkpoint_dir": tmp_path / name}
+        found[name] = run_experiment(data, chosen, **options)
+        assert found[name].record["label_free"]["chosen"] == {"precision": name}
+        assert found[name].record["config"]["method"]["precision"] == "auto"
+        fixed = run_experiment(data, replace(chosen, precision=name), device="cpu", progress=False)
+        assert np.array_equal(fixed.coefficients, found[name].coefficients)
+        assert "chosen" not in fixed.record["label_free"]
+    assert found["float32"].record["run"] == found["bf16"].record["run"] != fixed.record["run"]
+    options |= {"checkpoint_dir": tmp_path / "float32", "resume": True}
+    one_clear_error(lambda: run_experiment(data, chosen, **options), ValueError, ("precision", "'float32' -> 'bf16'"))
