@@ -9,8 +9,10 @@ from dmsc import spectral
 from dmsc.correlation import canonical_correlations
 from dmsc.eigen import eigenpairs, smallest_eigenpairs
 from dmsc.experiments.autoencoders import load_autoencoders
+from dmsc.losses import LossWeights
 from dmsc.self_expression import local_self_expression, nearest_neighbors, ridge_self_expression
 from dmsc.solvers import anchors
+from dmsc.solvers.anchored_training import finetune_anchored
 
 N, K = 30, 3
 FEW = np.array([0, 4, 7, 11, 20, 27])
@@ -118,3 +120,10 @@ def test_saved_autoencoders_go_there(card, tmp_path):
     load_autoencoders(target, str(tmp_path / "AE1.pt"))
     for mine, theirs in zip(target.autoencoder_parameters(), source.autoencoder_parameters(), strict=True):
         assert mine.device == card and torch.equal(mine.cpu(), theirs)
+
+
+def test_anchored_coefficients_stay_there(card):
+    model, Xs, *_ = make_variant("affinity")
+    model, there = model.place(card), [X.to(card) for X in Xs]
+    _, C = finetune_anchored(model, there, FEW[:3], epochs=1, weights=LossWeights(), progress=False)
+    assert C.device == card and C.shape == (14, 3)

@@ -12,6 +12,7 @@ import torch
 
 from ..baselines import ALGORITHMS, chosen_parameters
 from ..checks import integer
+from ..compiling import compile_networks, restore_networks
 from ..data import Dataset
 from ..devices import as_tensors, fast_precision, resolve_device, seed_everything
 from ..fusion import PLACES, fusion_plan
@@ -72,6 +73,8 @@ class Fit:
     chosen : dict
         What took the place of "auto" in the method: ``scale``, ``neighbors``, ``n_neighbors``, ``precision``; of a
         baseline, the parameter that was None (`dmsc.baselines.CHOICES`).
+    compiled : bool
+        Whether the network was trained compiled.
     """
 
     coefficients: np.ndarray
@@ -87,6 +90,7 @@ class Fit:
     pretrain_error: float | None = None
     anchors: np.ndarray | None = None
     chosen: dict[str, Any] = field(default_factory=dict)
+    compiled: bool = False
 
     @property
     def epochs(self) -> int:
@@ -198,6 +202,7 @@ def fit_network(
     resume: bool = False,
     config: dict | None = None,
     progress: bool = True,
+    compile: bool = False,
 ) -> Fit:
     """Pre-train and fine-tune the network that a method describes, and read labels off C; see `dmsc.run_experiment`.
 
@@ -239,6 +244,7 @@ def fit_network(
         if method.n_neighbors is not None:
             neighbors = nearest_neighbors(Xs, int(method.n_neighbors), by=method.neighbors, masks=masks)
             model.self_expression.restrict(neighbors)
+        compiled = compile and compile_networks(model)
     with clock("pretrain"):
         first = pretrain(
             model,
@@ -273,6 +279,7 @@ def fit_network(
             rates = [getattr(method, name) or method.learning_rate for name in OWN_RATES]  # of the network, of C
             options |= {"learning_rate": rates[1], "network_learning_rate": None if rates[0] == rates[1] else rates[0]}
             second = train(model, Xs, masks=masks, **options)
+    restore_networks(model)
     if anchors is None:
         C = model.self_expression.coefficients
     if "finetune" in earlier:  # trained to the end before
@@ -285,7 +292,7 @@ def fit_network(
     labels = reader.read(C, trained)  # where C lies
     raw_labels = reader.read_raw() if raw else {}
     found = (C.cpu().numpy(), labels, reader.candidates, raw_labels, reader.ridge, histories, clock.seconds)
-    return Fit(*found, model, Xs, masks, pretrain_error, anchors, _chosen(asked, method))
+    return Fit(*found, model, Xs, masks, pretrain_error, anchors, _chosen(asked, method), compiled)
 
 
 def fit_baseline(dataset: Dataset, method: Baseline, *, seed: int = 0, readings: Sequence[str] = READINGS) -> Fit:

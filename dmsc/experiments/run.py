@@ -93,6 +93,7 @@ def run_experiment(
     checkpoint_every: int = 50,
     resume: bool = False,
     progress: bool = True,
+    compile: bool = False,
 ) -> Experiment:
     """Pre-train, fine-tune, cluster and score; or solve a baseline, cluster and score.
 
@@ -112,6 +113,8 @@ def run_experiment(
         Go on from those checkpoints; they may be of a run that only reads C otherwise.
     progress : bool
         Show bars (only where stderr is a terminal).
+    compile : bool
+        Train compiled networks, see `dmsc.compiling`; for cards. It is told by the record, and no part of its name.
 
     Returns
     -------
@@ -130,6 +133,8 @@ def run_experiment(
     seed = integer("seed", seed, 0, SEED_LIMIT)
     if isinstance(method, Baseline) and str(device) not in ("auto", "cpu"):
         raise ValueError(f"{method.name} is a baseline, for the CPU only, not for {str(device)!r}: use 'auto' or 'cpu'")
+    if isinstance(method, Baseline) and compile:
+        raise ValueError(f"{method.name} is a baseline, and only networks can be compiled: leave out compile=True")
     device = torch.device("cpu") if isinstance(method, Baseline) else resolve_device(device)
     config, began_in = describe(dataset, method, seed), environment()
     resume = resume and checkpoint_dir is not None and any(is_saved(Path(checkpoint_dir, name)) for name in STEPS)
@@ -148,6 +153,7 @@ def run_experiment(
             resume=resume,
             config=training_config(config),
             progress=progress,
+            compile=compile,
         )
     shard = Shard(dataset.n_samples) if isinstance(method, Method) else Shard(dataset.n_samples, 0, 1)
     if fit.anchors is None:
@@ -162,7 +168,7 @@ def run_experiment(
         "run": run_name(config),
         "config": config,
         "device": device_name(device),
-        "environment": began_in,
+        "environment": began_in | ({"compiled": True} if fit.compiled else {}),
         "resumed": resume,
         "selection": {
             "rule": rule,

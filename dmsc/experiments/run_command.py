@@ -53,6 +53,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--resume", action="store_true", help="go on from this run's last checkpoint")
     command.add_argument("--checkpoint-every", type=int, default=50, metavar="N", help="epochs (default 50)")
+    command.add_argument("--compile", action="store_true", help="train by torch.compile; for cards (default: no)")
     command.add_argument("--coefficients", metavar="FILE", help="export C to a .mat or .npz file")
     command.add_argument("--overwrite", action="store_true", help="repeat a run that has a record")
     command.add_argument("--records", default=RUNS, metavar="FOLDER", help="default: runs")
@@ -103,6 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
         checkpoint_dir=Path(arguments.checkpoints) / name,
         checkpoint_every=arguments.checkpoint_every,
         resume=arguments.resume,
+        compile=arguments.compile,
     )
     rows = shard.to_first(experiment.coefficients) if export else []
     if shard.rank > 0:
