@@ -11,7 +11,9 @@ from bad_input import one_clear_error
 from test_model import make_variant
 
 from dmsc import compiling, load_dataset
+from dmsc.__main__ import main
 from dmsc.compiling import compile_networks, restore_networks
+from dmsc.experiments.records import load_records
 from dmsc.experiments.run import run_experiment
 from dmsc.losses import LossWeights
 from dmsc.model import SubspaceNetwork
@@ -115,6 +117,14 @@ def test_checkpoints_of_compiled_runs_and_others_are_the_same(data, method, comp
         assert np.array_equal(found.coefficients, expected.coefficients) and found.record["resumed"]
         assert found.record["run"] == expected.record["run"]
         assert found.record["environment"].get("compiled", False) == second
+
+
+def test_the_command_line_asks_for_it(compiler, tmp_path):
+    command = "run --dataset digits --data n_per_class=2 --method affinity --device cpu --compile".split()
+    command += "--pretrain-epochs 1 --finetune-epochs 1 --records".split() + [str(tmp_path)]
+    assert main([*command, "--checkpoints", str(tmp_path / "checkpoints")]) == 0
+    (record,) = load_records(tmp_path)
+    assert record["environment"]["compiled"] is True and compiler[1]
 
 
 def test_baselines_are_not_compiled(data):
