@@ -65,11 +65,14 @@ def test_the_formulas_hold_where_they_were_measured():
     assert {point["processes"] for point in points} == {1, 2, 4}
     for point in points:
         measured, N, P = point["measured"], point["n_samples"], point["processes"]
-        expected = bytes_per_process(N, measured["width"], P, point["zero_diagonal"])
-        assert measured["training_bytes"] == pytest.approx(expected[0], rel=0.25)
-        assert measured["reading_bytes"] == pytest.approx(expected[1], rel=0.35)
         sent = bytes_sent(N, measured["width"], P, measured["n_parameters"])
-        assert measured["sent_bytes"] == pytest.approx(sent, rel=0.05, abs=50_000)  # of one process: what others say
+        assert measured["sent_bytes"] == pytest.approx(sent, rel=0.02, abs=50_000)  # of one process: what others say
+        expected = bytes_per_process(N, measured["width"], P, point["zero_diagonal"])
+        found = measured["training_bytes"], measured["reading_bytes"]
+        if N >= 6000:
+            assert found == pytest.approx(expected, rel=0.12)
+        else:  # what doesn't grow with N shows
+            assert found == pytest.approx(expected, abs=70e6)
 
 
 def test_what_does_not_fit_is_refused_with_the_way_out(monkeypatch):
