@@ -40,8 +40,7 @@ reproduce: env ## run every notebook into results/notebooks, with figures and a 
 	$(RUN) dmsc reproduce --jobs $(JOBS) $(ARGS)
 
 papers: $(ENGINE) ## run the papers' study as jobs of Snakemake, JOBS at a time; ARGS='--config study=NAME' for another
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/snakemake --profile workflow/profiles/local --cores $(JOBS) \
-	  --resources mem_mb=$(MEM_MB) gpu=1 $(ARGS)
+	$(VENV)/bin/snakemake --profile workflow/profiles/local --cores $(JOBS) --resources mem_mb=$(MEM_MB) gpu=1 $(ARGS)
 
 $(ENGINE): $(STAMP)
 	$(RUN) pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e ".[workflow]"
