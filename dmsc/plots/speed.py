@@ -21,7 +21,7 @@ CURVES = {
 
 
 def show_epochs(record: dict) -> Figure:
-    """Draw seconds of an epoch (`benchmarks/epochs.py`): a panel per step, a bar per way, and arithmetic's limit."""
+    """Draw seconds of an epoch (`benchmarks/epochs.py`): a panel per step, a bar per way, the plain one's limit."""
     fig, axes = new_figure(1, 2, height=3.0)
     ours, limit = colors(2)
     for ax, (step, title) in zip(axes[0], STEPS.items(), strict=True):
@@ -31,7 +31,7 @@ def show_epochs(record: dict) -> Figure:
         bars = ax.barh(ways, seconds, color=[GRAY if way == "listing" else ours for way in ways])
         clear = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}  # of the line behind
         ax.bar_label(bars, [f"{value:.2f} s" for value in seconds], padding=3, fontsize=SMALL, bbox=clear)
-        ax.axvline(measured["limit_seconds"], color=limit, linestyle="--", label="arithmetic alone, float32")
+        ax.axvline(measured["limit_seconds"], color=limit, linestyle="--", label="arithmetic of the plain way, float32")
         ax.set(title=title, xlabel="seconds per epoch", xlim=(0, 1.25 * max(seconds)))
         ax.invert_yaxis()
         legend_below(ax)
