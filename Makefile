@@ -57,7 +57,8 @@ course: $(GRADER) ## install nbgrader, prove that every assignment is graded as 
 
 test: export OMP_NUM_THREADS ?= 1  # small problems: a second thread mostly waits
 test: lint $(GRADER) $(ENGINE) ## lint, unit tests, then every notebook against its stored outputs
-	$(RUN) pytest -q -n $(JOBS) --dist worksteal
+	$(RUN) pytest -q -n $(JOBS) --dist worksteal -m "not card"
+	$(RUN) pytest -q -n $(JOBS) --dist worksteal -m card
 	$(RUN) pytest -q -n $(JOBS) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
 
 test-browser: export OMP_NUM_THREADS ?= 1

@@ -20,7 +20,7 @@ from .checks import one_of
 __all__ = [
     "PRECISIONS", "as_tensors", "available_memory", "cards_in_use", "device_name", "fast_precision",
     "forget_peak_memory", "generator_states", "is_card", "peak_memory_mb", "precision", "release_cards",
-    "resolve_device", "restore_generators", "seed_everything", "wait_for",
+    "resolve_device", "restore_generators", "seed_everything", "take_card", "wait_for",
 ]  # fmt: skip
 
 KINDS = ("cpu", "cuda")
@@ -67,6 +67,14 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
 def is_card(device: torch.device | str) -> bool:
     """Return whether a device is a CUDA card: what everything that a CPU has no need of hangs on."""
     return torch.device(device).type == "cuda"
+
+
+def take_card(number: int) -> bool:
+    """Make a card what "cuda" means in this process, where there are cards; return whether there are."""
+    if torch.cuda.is_available():
+        torch.cuda.set_device(number)
+        return True
+    return False
 
 
 def device_name(device: torch.device | str) -> str:

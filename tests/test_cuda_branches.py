@@ -44,6 +44,13 @@ def asked(monkeypatch):
     return questions
 
 
+def test_a_process_takes_its_card(asked, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "set_device", lambda number: asked.append(("set_device", number)))
+    assert devices.take_card(1) and asked == [("set_device", 1)]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert not devices.take_card(0) and len(asked) == 1
+
+
 DECISIONS = {
     "device_name": ("Card 9000", "cpu", [("get_device_name", CARD)]),
     "wait_for": (None, None, [("synchronize", CARD)]),

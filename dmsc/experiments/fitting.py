@@ -237,9 +237,8 @@ def fit_network(
             load_autoencoders(model, method.pretrained)
         rows = shard.rows
         Xs = as_tensors([X[rows] for X in used_views(dataset, method)], device, method.input_scale)
-        masks = None
-        if dataset.masks is not None:
-            masks = [torch.tensor(mask[rows], device=device) for mask in dataset.masks[: len(Xs)]]
+        known = () if dataset.masks is None else dataset.masks[: len(Xs)]
+        masks = [torch.tensor(mask[rows], device=device) for mask in known] or None
         neighbors = None
         if method.n_neighbors is not None:
             neighbors = nearest_neighbors(Xs, int(method.n_neighbors), by=method.neighbors, masks=masks)
@@ -329,5 +328,4 @@ def _relative_reconstruction_error(
     model: SubspaceNetwork, Xs: list[torch.Tensor], masks: list[torch.Tensor] | None
 ) -> float:
     error = model.shard.total(weighted_squared_error(Xs, model.autoencode(Xs, masks), [1.0], masks))
-    whole: torch.Tensor = sum(X.square().sum() for X in Xs)  # type: ignore[assignment]
-    return float(error / model.shard.total(whole))  # missing views are 0
+    return float(error / model.shard.total(torch.stack([X.square().sum() for X in Xs]).sum()))  # missing views are 0

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from ..data import Dataset
-from ..devices import available_memory
+from ..devices import available_memory, is_card
 from ..methods import Baseline, Method
 from ..networks import Architecture, conv_sizes
 from .reader import used_views
@@ -91,7 +91,7 @@ def check_memory(
 
     Of several processes those on this machine share its memory; a card is for one.
     """
-    here = 1 if device.type == "cuda" else int(os.environ.get("LOCAL_WORLD_SIZE", processes))
+    here = 1 if is_card(device) else int(os.environ.get("LOCAL_WORLD_SIZE", processes))
     free, needed = available_memory(device), bytes_needed(dataset, method, readings) * here // processes
     if free is None or needed <= free:
         return

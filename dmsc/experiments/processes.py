@@ -19,10 +19,10 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import distributed, multiprocessing
 
 from ..checks import integer
+from ..devices import take_card
 
 __all__ = ["launch", "several_processes", "started_elsewhere"]
 
@@ -128,10 +128,7 @@ def several_processes(meeting: str = "env://", rank: int | None = None, processe
         if "RANK" not in os.environ:
             _read_slurm()
         rank, processes = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    backend = "gloo"
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank)))
-        backend = "cpu:gloo,cuda:nccl"
+    backend = "cpu:gloo,cuda:nccl" if take_card(int(os.environ.get("LOCAL_RANK", rank))) else "gloo"
     distributed.init_process_group(backend, init_method=meeting, rank=rank, world_size=processes)
     try:
         if rank == 0:
