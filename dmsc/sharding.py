@@ -173,10 +173,8 @@ class _Gather(torch.autograd.Function):
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         shard = context.shard
         whole = _padded(gradient, shard.most * shard.processes)
-        got = torch.empty_like(
-            whole
-        )  # what each process says of the rows here; gloo's reduce-scatter sends twice as much
-        distributed.all_to_all_single(got, whole)
+        got = torch.empty_like(whole)  # what each says of the rows here
+        distributed.all_to_all_single(got, whole)  # gloo's reduce-scatter would send twice as much
         return got.unflatten(0, (shard.processes, shard.most)).sum(dim=0)[: shard.n_rows], None
 
 

@@ -13,6 +13,7 @@ import functools
 from typing import Any
 
 import torch
+from torch import library as operations
 from torch.utils import backend_registration
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -37,7 +38,7 @@ TAKES_NUMBERS = (*INDEXING, aten.fill_.Tensor, aten.masked_fill.Tensor, aten.mas
 ROUNDED = ("mm", "bmm", "addmm", "baddbmm", "matmul", "linear", "conv2d", "conv_transpose2d.input")
 
 
-LIBRARIES: list[torch.library.Library] = []  # what they register lives as long as they do
+LIBRARIES: list[operations.Library] = []  # what they register lives as long as they do
 
 
 class CardTensor(torch.Tensor):
@@ -149,12 +150,12 @@ def _make(op: Any, *args: Any, **kwargs: Any) -> Any:
 def register() -> torch.device:
     """Make the device known to this process, and return it."""
     getattr(backend_registration, SETUP)(KIND, backend_module=_Module())
-    library = torch.library.Library("aten", "IMPL")
+    library = operations.Library("aten", "IMPL")
     for kind, key, names in ((_make, "PrivateUse1", MAKERS), (_round, "AutocastPrivateUse1", ROUNDED)):
         for name in names:
             library.impl(name, functools.partial(kind, _operation(name)), key)
     library.impl("_copy_from", _copy, "PrivateUse1")
-    others = torch.library.Library("_", "IMPL")  # all other operations under autocast: as without
-    others.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
+    others = operations.Library("_", "IMPL")  # all other operations under autocast: as without
+    others.fallback(operations.fallthrough_kernel, "AutocastPrivateUse1")
     LIBRARIES.extend([library, others])
     return torch.device(KIND, 0)
