@@ -24,8 +24,9 @@ from torch import distributed, multiprocessing
 from ..checks import integer
 from ..devices import take_card
 
-__all__ = ["launch", "several_processes", "started_elsewhere"]
+__all__ = ["launch", "read_slurm", "several_processes", "started_elsewhere"]
 
+WITHIN = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}  # for processes of one machine
 PORT = 29_500  # of the first process, under SLURM; a number of the job is added
 
 
@@ -88,8 +89,7 @@ def _reason(started: multiprocessing.ProcessContext, folder: Path, processes: in
 
 def _work(rank: int, processes: int, folder: str, function: Callable[..., int], arguments: tuple) -> None:
     """Be one of the processes that `launch` started; they meet in a file, and talk within this machine."""
-    os.environ |= {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo", "LOCAL_RANK": str(rank)}
-    os.environ["LOCAL_WORLD_SIZE"] = str(processes)
+    os.environ |= {**WITHIN, "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(processes)}
     with several_processes(f"file://{folder}/store", rank, processes):
         try:
             status = function(*arguments)
@@ -126,7 +126,7 @@ def several_processes(meeting: str = "env://", rank: int | None = None, processe
     """
     if rank is None or processes is None:
         if "RANK" not in os.environ:
-            _read_slurm()
+            read_slurm()
         rank, processes = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     backend = "cpu:gloo,cuda:nccl" if take_card(int(os.environ.get("LOCAL_RANK", rank))) else "gloo"
     distributed.init_process_group(backend, init_method=meeting, rank=rank, world_size=processes)
@@ -141,11 +141,15 @@ def several_processes(meeting: str = "env://", rank: int | None = None, processe
         distributed.destroy_process_group()
 
 
-def _read_slurm() -> None:
+def read_slurm() -> None:
     """Set what PyTorch reads from what ``srun`` says: the first node is where the processes meet."""
     names = {"RANK": "SLURM_PROCID", "LOCAL_RANK": "SLURM_LOCALID", "WORLD_SIZE": "SLURM_STEP_NUM_TASKS"}
     os.environ |= {name: os.environ[slurm] for name, slurm in names.items()}
-    nodes = ["scontrol", "show", "hostnames", os.environ["SLURM_STEP_NODELIST"]]
-    first = subprocess.run(nodes, capture_output=True, text=True, check=True).stdout.split()[0]
+    if os.environ["SLURM_STEP_NUM_NODES"] == "1":
+        first = "127.0.0.1"
+        os.environ |= WITHIN
+    else:
+        nodes = ["scontrol", "show", "hostnames", os.environ["SLURM_STEP_NODELIST"]]
+        first = subprocess.run(nodes, capture_output=True, text=True, check=True).stdout.split()[0]
     number = int(os.environ["SLURM_JOB_ID"]) * 97 + int(os.environ["SLURM_STEP_ID"])
     os.environ |= {"MASTER_ADDR": first, "MASTER_PORT": str(PORT + number % 10_000)}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 from engine import TINY
 
@@ -112,3 +114,26 @@ def test_a_controller_that_crashes_and_comes_back_disturbs_no_job(cluster, on_cl
         cluster.start_controller()
     finish(running)
     complete(workflow, dict.fromkeys(names(workflow), 1))
+
+
+def test_srun_starts_the_processes_that_share_a_run(cluster, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "dmsc",
+        "run",
+        "--dataset",
+        "digits",
+        "--data",
+        "n_per_class=6",
+        "--method",
+        "dsc-l2",
+    ]
+    command += ["--pretrain-epochs", "1", "--finetune-epochs", "2", "--processes", "2"]
+    command += ["--records", str(tmp_path), "--checkpoints", str(tmp_path / "checkpoints")]
+    step = ["srun", "--ntasks=2", "--mem-per-cpu=1000", "--chdir", str(tmp_path), *command]
+    done = subprocess.run(step, env=cluster.environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("record: ") == 1  # the first process alone speaks
+    (record,) = load_records(tmp_path)
+    assert record["processes"] == 2

@@ -17,7 +17,7 @@ from torch import distributed
 from dmsc import load_dataset, preset
 from dmsc.__main__ import main
 from dmsc.experiments.fitting import check_shareable
-from dmsc.experiments.processes import launch, started_elsewhere
+from dmsc.experiments.processes import launch, read_slurm, started_elsewhere
 from dmsc.metrics import score
 from dmsc.spectral import read_labels
 
@@ -164,3 +164,37 @@ def test_who_started_the_processes(monkeypatch):
     one_clear_error(lambda: started_elsewhere(2), ValueError, ("--processes 2", "4 were started"))
     monkeypatch.setenv("WORLD_SIZE", "3")
     assert started_elsewhere() and started_elsewhere(3)
+
+
+@pytest.mark.parametrize("nodes, meeting", [("1", "127.0.0.1"), ("2", "node-a")])
+def test_what_srun_says_is_what_pytorch_reads(nodes, meeting, monkeypatch, tmp_path):
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text('#!/bin/sh\n[ "$3" = "node-[a-b]" ] && printf "node-a\\nnode-b\\n"\n')
+    scontrol.chmod(0o755)
+    told = {
+        "PROCID": "3",
+        "LOCALID": "1",
+        "STEP_NUM_TASKS": "4",
+        "STEP_NUM_NODES": nodes,
+        "STEP_NODELIST": "node-[a-b]",
+    }
+    told |= {"JOB_ID": "12", "STEP_ID": "0"}
+    ours = (
+        "RANK",
+        "LOCAL_RANK",
+        "WORLD_SIZE",
+        "MASTER_ADDR",
+        "MASTER_PORT",
+        "GLOO_SOCKET_IFNAME",
+        "NCCL_SOCKET_IFNAME",
+    )
+    for name in ours:
+        monkeypatch.setenv(name, "")  # what is set below goes with the test
+        monkeypatch.delenv(name)
+    for name, value in told.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    read_slurm()
+    assert [os.environ[name] for name in ours[:4]] == ["3", "1", "4", meeting]
+    assert 29_500 <= int(os.environ["MASTER_PORT"]) < 39_500
+    assert os.environ.get("GLOO_SOCKET_IFNAME") == ("lo" if nodes == "1" else None)
