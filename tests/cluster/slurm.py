@@ -154,6 +154,14 @@ class Cluster:
         listed = self.run("squeue", "--noheader", "--states=all", "--format=%i %T").stdout
         return dict(line.split() for line in listed.splitlines())
 
+    def save(self) -> None:
+        """Wait until the controller has written down all that it knows: what is newer than some seconds dies with it."""
+        state, mark = self.folder / "state" / "job_state", secrets.token_hex(8)
+        for job, is_in in self.jobs().items():
+            if is_in in ("PENDING", "RUNNING"):
+                self.run("scontrol", "update", f"jobid={job}", f"admincomment={mark}")
+        self.wait(lambda: mark.encode() in state.read_bytes(), "the controller doesn't write its state")
+
     def wait(self, condition, problem: str, seconds: float = 120) -> None:
         """Wait until something is so; fail with what the daemons wrote."""
         deadline = time.monotonic() + seconds

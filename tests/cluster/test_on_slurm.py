@@ -20,9 +20,15 @@ def names(workflow):
     return [run.name for run in read_study(workflow.study)]
 
 
-def finish(running):
+def finish(running, cluster):
     """Wait for a workflow that was started; return what it said."""
-    said, _ = running.communicate(timeout=900)
+    late = None
+    try:
+        said, _ = running.communicate(timeout=600)
+    except subprocess.TimeoutExpired:
+        running.kill()
+        late, (said, _) = cluster.jobs(), running.communicate()
+    assert late is None, f"it doesn't end; jobs: {late}\n{said}\n{cluster.logs()}"
     assert running.returncode == 0, said
     return said
 
@@ -64,7 +70,7 @@ def test_a_job_that_is_killed_goes_on_from_its_checkpoint(cluster, on_cluster, t
     assert processes
     for process in processes:
         os.kill(process, signal.SIGKILL)
-    said = finish(running)
+    said = finish(running, cluster)
     assert "Trying to restart job" in said
     records = complete(workflow, {run: 2})
     assert sweep(workflow.study, store=tmp_path / "whole", results=tmp_path / "none") == 0
@@ -84,7 +90,7 @@ def test_a_node_that_is_drained_ends_its_jobs_and_starts_none_until_it_is_back(c
         assert sorted(state for state in cluster.jobs().values() if state in ("PENDING", "RUNNING")) == ["PENDING"] * 2
     finally:
         cluster.set_node("resume")
-    finish(running)
+    finish(running, cluster)
     complete(workflow, dict.fromkeys(names(workflow), 1))
 
 
@@ -99,7 +105,7 @@ def test_a_node_that_fails_has_its_jobs_go_on_elsewhere_or_later(cluster, on_clu
         assert not workflow.records()
     finally:
         cluster.set_node("resume")
-    finish(running)
+    finish(running, cluster)
     complete(workflow, {run: 2})
 
 
@@ -107,12 +113,13 @@ def test_a_controller_that_crashes_and_comes_back_disturbs_no_job(cluster, on_cl
     workflow = on_cluster({**LONG, "seeds": [0, 1, 2]})
     running = workflow.start()
     cluster.wait(lambda: len(list(workflow.runs.glob("checkpoints/*/AE2.pt"))) == 2, "two jobs don't train")
+    cluster.save()  # the third may be in the queue since a moment ago
     cluster.kill("slurmctld")
     try:
         cluster.wait(lambda: cluster.run("scontrol", "ping").stdout.count("UP") == 0, "the controller answers")
     finally:
         cluster.start_controller()
-    finish(running)
+    finish(running, cluster)
     complete(workflow, dict.fromkeys(names(workflow), 1))
 
 
