@@ -155,7 +155,7 @@ class Cluster:
         return dict(line.split() for line in listed.splitlines())
 
     def save(self) -> None:
-        """Wait until the controller has written down all that it knows: what is newer than some seconds dies with it."""
+        """Wait until the controller has written down what it knows: a crash loses what is newer than some seconds."""
         state, mark = self.folder / "state" / "job_state", secrets.token_hex(8)
         for job, is_in in self.jobs().items():
             if is_in in ("PENDING", "RUNNING"):
