@@ -160,7 +160,13 @@ class Cluster:
         for job, is_in in self.jobs().items():
             if is_in in ("PENDING", "RUNNING"):
                 self.run("scontrol", "update", f"jobid={job}", f"admincomment={mark}")
-        self.wait(lambda: mark.encode() in state.read_bytes(), "the controller doesn't write its state")
+
+        def written() -> bool:
+            with suppress(FileNotFoundError):  # it is replaced by a new file, and for a moment there is none
+                return mark.encode() in state.read_bytes()
+            return False
+
+        self.wait(written, "the controller doesn't write its state")
 
     def wait(self, condition, problem: str, seconds: float = 120) -> None:
         """Wait until something is so; fail with what the daemons wrote."""
