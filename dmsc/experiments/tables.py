@@ -96,18 +96,18 @@ def summarize(records: list[dict]) -> list[dict]:
     -------
     list of dict
         ``dataset``, ``variant``, ``n_clusters``, ``method``, ``settings``, ``epochs`` (``None`` for baselines),
-        ``of_paper``, ``device``, ``seeds``, ``minutes``; and for the readings ``plain``, ``paper`` and ``selected`` of
-        the method's coefficients, ``raw_plain`` and ``raw_paper`` of the raw views' closed form, ``best_by_labels`` of
-        the checked epoch that has the best accuracy, and the metrics ``acc``, ``nmi``, ``ari`` the keys ``plain_acc``,
-        ``plain_acc_std`` (population) and so on (``nan`` unless every seed has it); likewise ``objective``, the last
-        loss, and ``pretrain_error``, see `records_frame`. ``settings`` tells rows apart that share dataset, variant,
-        method and epochs: in what they differ.
+        ``of_paper``, ``papers_reading`` (whether C was read with its preset's parameters), ``device``, ``seeds``,
+        ``minutes``; and for the readings ``plain``, ``paper`` and ``selected`` of the method's coefficients,
+        ``raw_plain`` and ``raw_paper`` of the raw views' closed form, ``best_by_labels`` of the checked epoch that has
+        the best accuracy, and the metrics ``acc``, ``nmi``, ``ari`` the keys ``plain_acc``, ``plain_acc_std``
+        (population) and so on (``nan`` unless every seed has it); likewise ``objective``, the last loss, and
+        ``pretrain_error``, see `records_frame`. ``settings`` tells rows apart that share dataset, variant, method and
+        epochs: in what they differ.
         Sorted by dataset, then in the order of the presets.
     """
     if not records:
         return []
-    scores = [f"{reading}_{metric}" for reading in (*READINGS, BEST) for metric in SHOWN]
-    scores += ["objective", "pretrain_error"]
+    scores = [*(f"{name}_{metric}" for name in (*READINGS, BEST) for metric in SHOWN), "objective", "pretrain_error"]
     frame = records_frame(records)
     groups = frame.groupby([_group(record) for record in records], sort=False)
     whole = groups[scores].count().eq(groups.size(), axis=0)
@@ -125,6 +125,7 @@ def summarize(records: list[dict]) -> list[dict]:
             "settings": settings_of(first),  # until it is known which of them matter
             "epochs": config["method"].get("finetune_epochs"),
             "of_paper": first["finetune_epochs_of_paper"],
+            "papers_reading": config["method"]["name"] in RANK and is_preset(first, "reading"),
             "device": first["device"],
             "seeds": int(seeds[key]),
             "minutes": float(minutes[key]),
@@ -214,23 +215,23 @@ def of_papers(records: list[dict]) -> list[dict]:
     return [record for record in records if record["finetune_epochs_of_paper"] is not None]
 
 
-def is_preset(record: dict) -> bool:
-    """Tell whether a run has every setting of its preset, in whatever precision."""
+def is_preset(record: dict, *names: str) -> bool:
+    """Tell whether a run has every setting of its preset, in whatever precision, or those of these names."""
     config = record["config"]
     told = complete(config["method"])
     dataset = "" if "labels_digest" in config else config["dataset"]  # one's own data have no preset
     meant = json.loads(json.dumps(asdict(preset(told["name"], dataset, config["n_clusters"]))))
-    return all(told.get(name) == meant[name] for name in meant if name not in ("source", "precision"))
+    return all(told.get(name) == meant[name] for name in names or meant if name not in ("source", "precision"))
 
 
 def markdown_table(records: list[dict], metric: str = "acc") -> str:
     """Render the table of records beside what the papers report.
 
     Per row, in percent: accuracy, NMI and ARI as the paper reports them and as ours are in the paper's reading, and how
-    far apart the accuracies are. Then, of one metric: the plain reading; what the label-free rule chooses; the best of
-    the checked epochs in the paper's reading, which only labels can choose; and the first two readings of
-    self-expression on the raw data. Means and standard deviations (population) are over the seeds. A column of settings
-    is there if they are needed to tell rows apart.
+    far apart the accuracies are, if the reading has the paper's parameters. Then, of one metric: the plain reading;
+    what the label-free rule chooses; the best of the checked epochs in the paper's reading, which only labels can
+    choose; and the first two readings of self-expression on the raw data. Means and standard deviations (population)
+    are over the seeds. A column of settings is there if they are needed to tell rows apart.
 
     Parameters
     ----------
@@ -251,7 +252,8 @@ def markdown_table(records: list[dict], metric: str = "acc") -> str:
         published = PUBLISHED.get((row["dataset"], row["n_clusters"], row["method"]), {})
         cells.append(" / ".join(f"{100 * published[m]:.1f}" for m in SHOWN if m in published) or "–")
         cells.append(" / ".join([percent(row, "paper_acc"), *(percent(row, f"paper_{m}", False) for m in SHOWN[1:])]))
-        cells.append(f"{100 * (row['paper_acc'] - published['acc']):+.1f}" if published else "–")
+        gap = row["paper_acc"] - published["acc"] if published and row["papers_reading"] else None
+        cells.append("–" if gap is None else f"{100 * gap:+.1f}")
         shown = ("plain", "selected", BEST, "raw_plain", "raw_paper")
         cells += [percent(row, f"{reading}_{metric}") for reading in shown]
         lines.append([*cells, f"{row['device']}, {row['minutes']:.1f}"])

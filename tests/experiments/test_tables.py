@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -263,11 +264,15 @@ def test_a_run_from_before_a_setting_had_its_default():
     assert is_preset(made)
 
 
-def test_the_gap_to_the_paper_is_shown():
+def test_the_gap_to_the_paper_is_shown_if_the_reading_is_the_papers():
     made = record(0, 0.8225, dataset="orl", n_clusters=40)
+    made["config"]["method"]["reading"] = asdict(preset("dsc-l2", "orl", 40).reading)
     assert PUBLISHED["orl", 40, "dsc-l2"]["acc"] == 0.86
     (line,) = cells(markdown_table([made]))
     assert line[4] == "86.0" and line[6] == "-3.7"
+    made["config"]["method"]["reading"]["dim"] += 1
+    (line,) = cells(markdown_table([made]))
+    assert line[4] == "86.0" and line[6] == "–"
     made["config"]["n_clusters"] = 10  # ten people are another task
     assert "86.0" not in markdown_table([made])
 
