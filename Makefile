@@ -91,7 +91,7 @@ table: env ## renew the tables, and the numbers in the prose, of README.md and r
 	$(RUN) dmsc table halves --layout family --into results/README.md --name halves $(ARGS)
 	$(RUN) dmsc table pretraining --layout starts --into results/README.md --name pretraining $(ARGS)
 	$(RUN) dmsc table what_does_the_work --layout starts --into results/README.md --name starts $(ARGS)
-	$(RUN) dmsc numbers README.md results/README.md
+	$(RUN) dmsc numbers README.md results/README.md notebooks/*.ipynb
 
 bench: env ## measure epochs, the spectral step and growth on the CPU (under ten minutes)
 	cd benchmarks && for script in epochs spectral scaling; do ../$(VENV)/bin/python $$script.py $(ARGS) || exit 1; done

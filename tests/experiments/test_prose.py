@@ -11,6 +11,7 @@ from dmsc.experiments.records import add_to_study
 from dmsc.paths import ROOT
 
 PAGES = ("README.md", "results/README.md")
+NOTEBOOKS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_numbers_without_a_mark_are_found_outside_tables_code_and_addresses():
     assert unmarked_numbers(page) == ["92.5", "0.3", "4.5"]
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, *NOTEBOOKS])
 def test_the_pages_say_what_the_records_say(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     assert renew_numbers(text) == text, f"out of date: dmsc numbers {page}, as make table does"
