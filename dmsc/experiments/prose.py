@@ -1,13 +1,14 @@
 """Numbers in prose: each is marked with the records that it comes from, and renewed from them as tables are.
 
-In a Markdown page a number is followed by a comment, which a reader of the rendered page doesn't see:
+In a Markdown page, or cell of a notebook, a number is followed by a comment, which a reader of the rendered page
+doesn't see:
 
     92.5 ± 0.2<!-- papers: coil20 dsc-l2 paper_acc -->       a study; dataset, method, settings name=value, column
     1.7<!-- benchmarks/epochs.json: steps/finetune/ways/dmsc/speedup -->     a file of results/; a path in it
     86.0<!-- cited: Ji et al. 2017 -->                       someone else's number, left as it is
 
-A setting whose value has spaces stands in quotes, as in views="face 1×32×32". Columns are those of
-`dmsc.experiments.tables.summarize`. A number of a file is rounded as it stands in the text.
+A setting whose value has spaces stands in quotes, as in views="face 1×32×32"; not in a notebook, whose file escapes
+them. Columns are those of `dmsc.experiments.tables.summarize`. A number of a file is rounded as it stands in the text.
 """
 
 from __future__ import annotations

@@ -221,7 +221,7 @@ def is_preset(record: dict, *names: str) -> bool:
     told = complete(config["method"])
     dataset = "" if "labels_digest" in config else config["dataset"]  # one's own data have no preset
     meant = json.loads(json.dumps(asdict(preset(told["name"], dataset, config["n_clusters"]))))
-    return all(told.get(name) == meant[name] for name in names or meant if name not in ("source", "precision"))
+    return all(told.get(name) == meant[name] for name in names or meant.keys() - {"source", "precision"})
 
 
 def markdown_table(records: list[dict], metric: str = "acc") -> str:

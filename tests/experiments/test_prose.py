@@ -6,12 +6,16 @@ import pytest
 from bad_input import one_clear_error
 from test_records import record
 
-from dmsc.experiments.prose import renew_numbers, unmarked_numbers
+from dmsc.experiments.prose import MARKED, renew_numbers, unmarked_numbers
 from dmsc.experiments.records import add_to_study
 from dmsc.paths import ROOT
 
 PAGES = ("README.md", "results/README.md")
-NOTEBOOKS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = [
+    str(path.relative_to(ROOT))
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
+    if MARKED.search(path.read_text(encoding="utf-8"))
+]
 
 
 @pytest.fixture
