@@ -89,7 +89,7 @@ table: env ## renew the tables, and the numbers in the prose, of README.md and r
 	$(RUN) dmsc table family --layout family --into results/README.md --name family $(ARGS)
 	$(RUN) dmsc table own_data --layout family --into results/README.md --name own_data $(ARGS)
 	$(RUN) dmsc table halves --layout family --into results/README.md --name halves $(ARGS)
-	$(RUN) dmsc table pretraining --layout starts --into results/README.md --name pretraining $(ARGS)
+	$(RUN) dmsc table papers/eyaleb.jsonl papers/eyaleb_components.jsonl pretraining --layout traces --into results/README.md --name pretraining $(ARGS)
 	$(RUN) dmsc table what_does_the_work --layout starts --into results/README.md --name starts $(ARGS)
 	$(RUN) dmsc numbers README.md results/README.md notebooks/*.ipynb
 

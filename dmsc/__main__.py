@@ -17,7 +17,7 @@ from .data.dataset import list_datasets, load_dataset
 from .data.inspection import inspect_dataset
 from .experiments import run_command, sweep_command, tables
 from .experiments.migration import migrate_folder
-from .experiments.prose import renew_numbers
+from .experiments.prose import insert_table, renew_numbers
 from .experiments.records import (
     RESULTS,
     RUNS,
@@ -26,6 +26,7 @@ from .experiments.records import (
     records_path,
 )
 from .experiments.studies import parse_settings, read_study
+from .experiments.traces import traces_table
 from .pages import copies, running
 from .paths import write_text
 from .presets import BASELINES, METHODS
@@ -35,6 +36,7 @@ LAYOUTS = {
     "brief": tables.brief_table,
     "family": tables.family_table,
     "starts": tables.starts_table,
+    "traces": traces_table,
 }
 #: What may go wrong without being a fault of this package: one line, no traceback. And what PyTorch has no class for.
 EXPECTED = (ValueError, TypeError, OSError, ImportError, MemoryError, torch.OutOfMemoryError, torch.linalg.LinAlgError)
@@ -85,7 +87,7 @@ def table(arguments: argparse.Namespace) -> int:
         text = LAYOUTS[arguments.layout](records, arguments.metric)
     if arguments.into:
         page = Path(arguments.into)
-        write_text(page, tables.insert_table(page.read_text(encoding="utf-8"), text, arguments.name))
+        write_text(page, insert_table(page.read_text(encoding="utf-8"), text, arguments.name))
     elif arguments.output:
         write_text(arguments.output, text)
     else:
@@ -144,7 +146,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--layout",
         choices=[*LAYOUTS],
         default="papers",
-        help="all columns; few; a table per dataset, without and with the last loss",
+        help="all columns; few; a table per dataset: without and with the last loss, and after so many epochs",
     )
     command.add_argument("--papers", action="store_true", help="only settings for which a paper states the epochs")
     command.add_argument("--metric", choices=("acc", "nmi", "ari"), default="acc", help="of the Markdown table")

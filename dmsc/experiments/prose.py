@@ -1,4 +1,4 @@
-"""Numbers in prose: each is marked with the records that it comes from, and renewed from them as tables are.
+"""Pages that show records: a table stands between two comments, and every number in prose is marked with its records.
 
 In a Markdown page, or cell of a notebook, a number is followed by a comment, which a reader of the rendered page
 doesn't see:
@@ -22,11 +22,30 @@ from typing import Any
 from .records import RESULTS, load_records, records_path
 from .tables import percent, settings_of, summarize
 
-__all__ = ["renew_numbers", "unmarked_numbers"]
+__all__ = ["insert_table", "renew_numbers", "unmarked_numbers"]
 
 NUMBER = r"[-+−]?\d+(?:\.\d+)?(?: ± \d+(?:\.\d+)?)?"
 MARKED = re.compile(rf"({NUMBER})<!-- ([\w./-]+): (.+?) -->")
 CITED = "cited"
+
+
+def insert_table(text: str, table: str, name: str = "") -> str:
+    """Return a text in which what is between two comments is the table.
+
+    They are ``<!-- table: begin -->`` and ``<!-- table: end -->``, or ``<!-- table NAME: begin -->`` and so on, for a
+    page with several tables.
+
+    Raises
+    ------
+    ValueError
+        If the text has no such two lines.
+    """
+    marks = [f"<!-- {' '.join(['table', *name.split()])}: {place} -->" for place in ("begin", "end")]
+    before, begin, rest = text.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
+    if not begin or not end:
+        raise ValueError(f"the text has no place for this table: put the lines {marks[0]!r} and {marks[1]!r} there")
+    return f"{before}{begin}\n\n{table}\n{end}{after}"
 
 
 def renew_numbers(text: str, results: str | Path = RESULTS) -> str:

@@ -45,6 +45,7 @@ __all__ = [
     "environment",
     "find_runs",
     "load_records",
+    "looks",
     "method_scores",
     "move_to_study",
     "records_frame",
@@ -243,15 +244,17 @@ def _row(record: dict) -> dict:
         scores = raw if reading.startswith("raw_") else own
         for metric in METRICS:
             row[f"{reading}_{metric}"] = scores.get(reading.removeprefix("raw_"), {}).get(metric, np.nan)
-    best = _best_by_labels(record)
+    best = max(looks(record), key=lambda look: look["acc"], default={})
     return row | {f"{BEST}_{metric}": best.get(metric, np.nan) for metric in METRICS}
 
 
-def _best_by_labels(record: dict) -> dict:
-    """Return the scores of the checked epoch that has the best accuracy; nothing for runs without epochs or labels."""
+def looks(record: dict) -> list[dict]:
+    """Return the scores of C in the paper's reading at the epochs at which a run looked at it, with ``epoch``.
+
+    Nothing for runs without epochs or labels.
+    """
     looked_at = (record["selection"] or {}).get("candidates", ()) if "network" in record["metrics"] else ()
-    known = [c for c in looked_at if c["reading"] == "paper" and "acc" in c]
-    return max(known, key=lambda c: c["acc"], default={})
+    return [look for look in looked_at if look["reading"] == "paper" and "acc" in look]
 
 
 def check_study_name(study: str) -> str:

@@ -19,10 +19,10 @@ from .run import PARTS, run_name
 __all__ = [
     "PUBLISHED",
     "brief_table",
+    "by_dataset",
     "committed_records",
     "csv_table",
     "family_table",
-    "insert_table",
     "complete",
     "is_preset",
     "markdown_table",
@@ -89,8 +89,15 @@ def committed_records(
     ]
 
 
-def summarize(records: list[dict]) -> list[dict]:
+def summarize(records: list[dict], more: pd.DataFrame | None = None) -> list[dict]:
     """Group records by dataset, method and everything else but the seed; give mean and std over seeds.
+
+    Parameters
+    ----------
+    records : list of dict
+        From `load_records`.
+    more : data frame, optional
+        Further numbers of the records, a row for each, to be averaged as the scores are.
 
     Returns
     -------
@@ -109,6 +116,8 @@ def summarize(records: list[dict]) -> list[dict]:
         return []
     scores = [*(f"{name}_{metric}" for name in (*READINGS, BEST) for metric in SHOWN), "objective", "pretrain_error"]
     frame = records_frame(records)
+    if more is not None:
+        frame, scores = frame.join(more), [*scores, *more]
     groups = frame.groupby([_group(record) for record in records], sort=False)
     whole = groups[scores].count().eq(groups.size(), axis=0)
     mean, std = groups[scores].mean().where(whole), groups[scores].std(ddof=0).where(whole)
@@ -262,32 +271,38 @@ def markdown_table(records: list[dict], metric: str = "acc") -> str:
 
 def family_table(records: list[dict], metric: str = "acc") -> str:
     """Render a table per dataset, under `### dataset (K clusters)`, with every method in it; see `markdown_table`."""
-    return _by_dataset(records, metric, READINGS[:3])
+    return by_dataset(summarize(records), _columns(READINGS[:3], metric))
 
 
 def starts_table(records: list[dict], metric: str = "acc") -> str:
     """Render a table per dataset as `family_table` does, with the error before fine-tuning and the last loss."""
-    return _by_dataset(records, metric, ("plain", "paper", BEST), losses=True)
+    return by_dataset(summarize(records), _columns(("plain", "paper", BEST), metric), losses=True)
 
 
-def _by_dataset(records: list[dict], metric: str, readings: Sequence[str], losses: bool = False) -> str:
+def _columns(readings: Sequence[str], metric: str) -> dict[str, str]:
+    """Return the scores of some readings by the heads of their columns, of which the first names the metric."""
+    heads = [f"{metric.upper()}, {HEADS[readings[0]]}", *(HEADS[reading] for reading in readings[1:])]
+    return {head: f"{reading}_{metric}" for head, reading in zip(heads, readings, strict=True)}
+
+
+def by_dataset(rows: list[dict], columns: dict[str, str], losses: bool = False) -> str:
+    """Render a table per dataset of rows of `summarize`, with the scores that `columns` names under their heads."""
     sections: dict[str, list[dict]] = {}
-    for row in summarize(records):
+    for row in rows:
         variant = f", {row['variant']}" if row["variant"] else ""
         title = f"### {row['dataset']}{variant} ({row['n_clusters']} clusters)"
         sections.setdefault(" ".join(title.split()), []).append(row)
-    head = ["method", "epochs", "seeds", *["autoencoder's error", "objective"] * losses]
-    head += [f"{metric.upper()}, {HEADS[readings[0]]}", *(HEADS[reading] for reading in readings[1:]), "minutes"]
+    head = ["method", "epochs", "seeds", *["autoencoder's error", "objective"] * losses, *columns, "minutes"]
     texts = []
-    for title, rows in sections.items():
+    for title, members in sections.items():
         lines = [
             [row["method"], row["epochs"] or "–", row["seeds"]]
             + [_error(row), _loss(row)] * losses
-            + [percent(row, f"{reading}_{metric}") for reading in readings]
+            + [percent(row, score) for score in columns.values()]
             + [f"{row['minutes']:.1f}"]
-            for row in rows
+            for row in members
         ]
-        texts.append(f"{title}\n\n{_markdown(head, lines, [row['settings'] for row in rows])}")
+        texts.append(f"{title}\n\n{_markdown(head, lines, [row['settings'] for row in members])}")
     return "\n\n".join(texts) + "\n"
 
 
@@ -337,25 +352,6 @@ def percent(row: dict, key: str, spread: bool = True) -> str:
 def csv_table(records: list[dict]) -> str:
     """Render every column of `summarize` as CSV."""
     return pd.DataFrame(summarize(records), dtype=object).to_csv(index=False, lineterminator="\n") if records else ""
-
-
-def insert_table(text: str, table: str, name: str = "") -> str:
-    """Return a text in which what is between two comments is the table.
-
-    They are ``<!-- table: begin -->`` and ``<!-- table: end -->``, or ``<!-- table NAME: begin -->`` and so on, for a
-    page with several tables.
-
-    Raises
-    ------
-    ValueError
-        If the text has no such two lines.
-    """
-    marks = [f"<!-- {' '.join(['table', *name.split()])}: {place} -->" for place in ("begin", "end")]
-    before, begin, rest = text.partition(marks[0])
-    _, end, after = rest.partition(marks[1])
-    if not begin or not end:
-        raise ValueError(f"the text has no place for this table: put the lines {marks[0]!r} and {marks[1]!r} there")
-    return f"{before}{begin}\n\n{table}\n{end}{after}"
 
 
 def metrics_text(record: dict) -> str:

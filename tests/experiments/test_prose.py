@@ -1,4 +1,4 @@
-"""Numbers in prose are what their records say; and none stands there without one."""
+"""Tables go where a page has a place for them; numbers in prose are what their records say, and none has no record."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from bad_input import one_clear_error
 from test_records import record
 
-from dmsc.experiments.prose import MARKED, renew_numbers, unmarked_numbers
+from dmsc.experiments.prose import MARKED, insert_table, renew_numbers, unmarked_numbers
 from dmsc.experiments.records import add_to_study
 from dmsc.paths import ROOT
 
@@ -80,6 +80,21 @@ def test_numbers_without_a_mark_are_found_outside_tables_code_and_addresses():
         "| 5.5 |\n```\n6.5\n```\n<!-- 7.5 -->"
     )
     assert unmarked_numbers(page) == ["92.5", "0.3", "4.5"]
+
+
+def test_insert_table_replaces_only_what_is_between_the_markers():
+    page = "a\n<!-- table: begin -->\nold\n<!-- table: end -->\nb\n"
+    once = insert_table(page, "| new |\n")
+    assert once == "a\n<!-- table: begin -->\n\n| new |\n\n<!-- table: end -->\nb\n"
+    assert insert_table(once, "| new |\n") == once
+    one_clear_error(lambda: insert_table("a page", "| new |\n"), ValueError, "table: begin")
+
+
+def test_a_page_may_have_several_tables():
+    page = "<!-- table a: begin --><!-- table a: end --><!-- table b: begin --><!-- table b: end -->"
+    both = insert_table(insert_table(page, "| one |\n", "a"), "| two |\n", "b")
+    assert both.index("table a: begin") < both.index("| one |") < both.index("table b: begin") < both.index("| two |")
+    one_clear_error(lambda: insert_table(page, "| three |\n", "c"), ValueError, "table c: begin")
 
 
 @pytest.mark.parametrize("page", [*PAGES, *NOTEBOOKS])

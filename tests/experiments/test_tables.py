@@ -6,11 +6,11 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from bad_input import one_clear_error
 from test_records import record
 
 from dmsc.data import load_dataset
 from dmsc.experiments import tables as module
+from dmsc.experiments.prose import insert_table
 from dmsc.experiments.records import RESULTS, add_to_study, load_records
 from dmsc.experiments.run import describe
 from dmsc.experiments.tables import (
@@ -19,7 +19,6 @@ from dmsc.experiments.tables import (
     committed_records,
     csv_table,
     family_table,
-    insert_table,
     is_preset,
     markdown_table,
     metrics_text,
@@ -27,6 +26,7 @@ from dmsc.experiments.tables import (
     starts_table,
     summarize,
 )
+from dmsc.experiments.traces import traces_table
 from dmsc.paths import ROOT
 from dmsc.presets import preset
 
@@ -296,27 +296,13 @@ def test_what_a_run_came_to_is_told_in_lines():
     assert "selected" not in metrics_text(unselected(0, 0.5))
 
 
-def test_insert_table_replaces_only_what_is_between_the_markers():
-    page = "a\n<!-- table: begin -->\nold\n<!-- table: end -->\nb\n"
-    once = insert_table(page, "| new |\n")
-    assert once == "a\n<!-- table: begin -->\n\n| new |\n\n<!-- table: end -->\nb\n"
-    assert insert_table(once, "| new |\n") == once
-    one_clear_error(lambda: insert_table("a page", "| new |\n"), ValueError, "table: begin")
-
-
-def test_a_page_may_have_several_tables():
-    page = "<!-- table a: begin --><!-- table a: end --><!-- table b: begin --><!-- table b: end -->"
-    both = insert_table(insert_table(page, "| one |\n", "a"), "| two |\n", "b")
-    assert both.index("table a: begin") < both.index("| one |") < both.index("table b: begin") < both.index("| two |")
-    one_clear_error(lambda: insert_table(page, "| three |\n", "c"), ValueError, "table c: begin")
-
-
+TRACED = ("papers/eyaleb.jsonl", "papers/eyaleb_components.jsonl", "pretraining")
 TABLES = [
     ("README.md", "", brief_table, ("papers",)),
     ("results/README.md", "papers", markdown_table, ("papers",)),
     ("results/README.md", "family", family_table, ("family",)),
     ("results/README.md", "halves", family_table, ("halves",)),
-    ("results/README.md", "pretraining", starts_table, ("pretraining",)),
+    ("results/README.md", "pretraining", traces_table, TRACED),
     ("results/README.md", "starts", starts_table, ("what_does_the_work",)),
 ]
 
