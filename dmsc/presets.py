@@ -115,7 +115,7 @@ def _yale(K: int, norm: int, epochs: int) -> dict:
         "reading": Reading(ratio=faces_ratio(K), dim=10, alpha=3.5),
         "coefficients_init": "mean",
         "network_learning_rate": 2e-4,
-        "pretrain_epochs": 100,
+        "pretrain_epochs": 1000,
         "finetune_epochs": epochs,
         "paper_epochs": epochs,
     }
